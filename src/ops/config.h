@@ -1,0 +1,80 @@
+/*
+ * The configuration: one table of settings makes the file parser, the environment, the flags,
+ * `--help`, `sluice check` and the reference page. A struct config is immutable once loaded.
+ */
+#ifndef OPS_CONFIG_H
+#define OPS_CONFIG_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_broker { CONFIG_BROKER_REDIS, CONFIG_BROKER_MEMORY };
+enum config_payload { CONFIG_PAYLOAD_RAW, CONFIG_PAYLOAD_ENVELOPE };
+enum config_slow { CONFIG_SLOW_DISCONNECT, CONFIG_SLOW_LATEST };
+
+struct config_key {
+    char *name;          /* owned; 1..64 of a-z A-Z 0-9 _ - . */
+    uint8_t sha256[32];  /* of the key's bytes; in the file 64 hex digits */
+    char **scopes;       /* owned; "publish:<glob>", "invalidate", "peer", "stats" */
+    size_t scope_count;
+};
+
+struct config_namespace {
+    char *match;               /* owned; see namespace_match */
+    bool durable;              /* has "history" */
+    uint64_t history_messages; /* 1000 unless given */
+    uint64_t history_seconds;  /* 3600 unless given */
+    enum config_payload payload;
+    enum config_slow slow;
+};
+
+struct config {
+    char **listen;  /* owned; "address:port", "[v6]:port" or "unix:/path" */
+    size_t listen_count;
+    bool open;
+    char *base_path; /* "" or "/a/b": no slash at the end */
+    uint32_t workers; /* 0 in the file: one per CPU; here the number in force, 1..256 */
+    enum config_broker broker;
+    char *redis; /* URL */
+    char *channel_prefix;
+    uint32_t redis_linger_ms;
+    uint64_t replay_bytes;
+    int log_level; /* enum log_level */
+    bool log_json;
+    uint32_t drain_seconds;
+    struct {
+        uint32_t retry_ms, heartbeat_seconds;
+    } stream;
+    char **cors_origins; /* owned; exact origins, or "*" alone */
+    size_t cors_origin_count;
+    struct {
+        uint32_t connections, per_address, channels, name_bytes, request_seconds;
+        uint64_t body_bytes, message_bytes, queue_bytes;
+    } limits;
+    struct config_key *keys;
+    size_t key_count;
+    struct config_namespace *namespaces; /* when the file has none: one, match "*" */
+    size_t namespace_count;
+};
+
+/*
+ * config_load: defaults, then the file (`--config PATH` or SLUICE_CONFIG), then the environment, then the flags;
+ * each later one wins. argv: the words behind `serve` or `check`; env: NULL-terminated "K=V" strings
+ * (environ). 0 with an owned *out; or ERR_INVALID with one line in why: the path of the key, where the
+ * value came from (file name, variable, flag), the value (never of a secret), and what would be valid.
+ * ERR_NOT_FOUND is for `--help` having been asked for.
+ */
+int config_load(int argc, char *const *argv, char *const *env, struct config **out, struct buf *why);
+void config_destroy(struct config **config);
+
+/* config_print: what is in force and where each value came from, a line each; secrets as "(set)". */
+void config_print(const struct config *config, struct buf *out);
+
+/* config_help: the settings part of `sluice serve --help`. config_reference: the same as Markdown. */
+void config_help(struct buf *out);
+void config_reference(struct buf *out);
+
+#endif
