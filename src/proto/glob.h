@@ -14,6 +14,12 @@
 /* glob_match: does `pattern` match all of `name`? Bounded: at worst len(pattern) x len(name). */
 bool glob_match(struct span pattern, struct span name);
 
+/*
+ * glob_element: does the element at *at, which is no '*' run, match the one byte c? Moves *at
+ * behind it, whatever the answer. Needs *at < pattern.len. For matchers that extend the glob.
+ */
+bool glob_element(struct span pattern, size_t *at, char c);
+
 /* glob_escape: appends a pattern to `out` that matches just `name`. */
 void glob_escape(struct buf *out, struct span name);
 
