@@ -1,0 +1,34 @@
+// The form that publishes one message. The API key goes from the field into the request's header
+// and nowhere else.
+
+export function bindPublish({ form, to, event, data, key, answer }) {
+  function show(good, text) {
+    answer.dataset.good = String(good);
+    answer.textContent = text;
+    answer.hidden = false;
+  }
+
+  async function send() {
+    const message = { channel: to.value.trim(), data: data.value };
+    if (event.value) message.event = event.value;
+    const headers = { "Content-Type": "application/json" };
+    if (key.value) headers.Authorization = `Bearer ${key.value}`;
+    try {
+      const response = await fetch("publish", { method: "POST", headers, body: JSON.stringify(message) });
+      show(response.ok, `${response.status} ${(await response.text()).trim()}`);
+    } catch (error) {
+      show(false, `The gateway did not answer: ${error.message}`);
+    }
+  }
+
+  form.addEventListener("submit", (submit) => {
+    submit.preventDefault();
+    send();
+  });
+  data.addEventListener("keydown", (press) => {
+    if (press.key === "Enter" && (press.ctrlKey || press.metaKey)) {
+      press.preventDefault();
+      form.requestSubmit();
+    }
+  });
+}
