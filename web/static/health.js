@@ -2,7 +2,7 @@
 // /readyz is asked while the stream is open and the page is seen.
 
 const EVERY_MS = 5000;
-const TEXTS = { ready: "Redis connected", degraded: "Redis away; the gateway keeps trying" };
+const TEXTS = { ready: "Redis up", degraded: "Redis away, trying again" };
 
 export function createHealth(box, text) {
   let timer = 0;
