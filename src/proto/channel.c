@@ -161,7 +161,7 @@ static bool match_segments(struct span match, struct span name)
 
 bool namespace_match(struct span match, struct span name)
 {
-    if (name.len == 0 || !memchr(match.ptr, '{', match.len))
+    if (name.len == 0 || !has_any(match, "{"))
         return glob_match(match, name);
     return match_segments(match, name);
 }
