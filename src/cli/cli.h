@@ -1,15 +1,15 @@
 /*
- * The commands of `sluice` besides `serve`: one file a command. argv[0] is the command's name, the rest
- * its words. Each runs to its end on the calling thread, writes results to standard output and
- * complaints to standard error, and returns the process's exit status: 0, 1 when it failed, 2 when it
- * was called wrongly.
+ * The commands of `sluice` besides `serve`: one file a command. argv[0] is the command's name, the
+ * rest its words. Each runs to its end on the calling thread, writes results to standard output and
+ * complaints to standard error, and returns the process's exit status: 0, 1 when it failed, 2 when
+ * it was called wrongly.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-int cli_publish(int argc, char **argv);   /* one message to a gateway */
-int cli_tail(int argc, char **argv);      /* prints a stream, reconnects, resumes */
-int cli_check(int argc, char **argv);     /* validates a configuration and prints what is in force */
+int cli_publish(int argc, char **argv); /* one message to a gateway */
+int cli_tail(int argc, char **argv);    /* prints a stream, reconnects, resumes */
+int cli_check(int argc, char **argv);   /* validates a configuration and prints what is in force */
 int cli_reference(int argc, char **argv); /* prints the reference page of the settings */
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * A strict reader of JSON text (RFC 8259, UTF-8 only) that makes no tree: a cursor with a sticky error,
- * which steps through containers, decodes strings and copies values. A value is copied as it was
- * written, less the white space between its tokens: numbers keep their digits (12345678901234567890, 1.0,
- * 1e3), strings their escapes, objects their order and their duplicate members. json-c, which reads the
- * configuration, is too lenient for what strangers send: even its strict mode takes 'single' quotes,
- * NaN, [00], raw line ends within strings and ill-formed UTF-8, and clamps integers beyond 64 bits.
- * Owns nothing; no thread.
+ * A strict reader of JSON text (RFC 8259, UTF-8 only) that makes no tree: a cursor with a sticky
+ * error, which steps through containers, decodes strings and copies values. A value is copied as it
+ * was written, less the white space between its tokens: numbers keep their digits
+ * (12345678901234567890, 1.0, 1e3), strings their escapes, objects their order and their duplicate
+ * members. json-c, which reads the configuration, is too lenient for what strangers send: even its
+ * strict mode takes 'single' quotes, NaN, [00], raw line ends within strings and ill-formed UTF-8,
+ * and clamps integers beyond 64 bits. Owns nothing; no thread.
  */
 #ifndef PROTO_JSON_READ_H
 #define PROTO_JSON_READ_H
@@ -46,21 +46,24 @@ enum json_kind json_read_peek(struct json_reader *r);
 
 /*
  * json_read_enter: steps into the object or array that comes next (anything else is an error).
- * Then json_read_member or json_read_element: true when the cursor stands before an item's value, which
- * is to be read before the next call; false when the container has ended, or on error. The name is
- * decoded into `name`, which is reset first.
+ * Then json_read_member or json_read_element: true when the cursor stands before an item's value,
+ * which is to be read before the next call; false when the container has ended, or on error. The
+ * name is decoded into `name`, which is reset first.
  */
 void json_read_enter(struct json_reader *r);
 bool json_read_member(struct json_reader *r, struct buf *name);
 bool json_read_element(struct json_reader *r);
 
 /*
- * json_read_string: appends the decoded string (anything else is an error). Never longer than its text.
- * \u0000 gives a NUL, an unpaired surrogate U+FFFD, as a browser's TextEncoder would.
+ * json_read_string: appends the decoded string (anything else is an error). Never longer than its
+ * text. \u0000 gives a NUL, an unpaired surrogate U+FFFD, as a browser's TextEncoder would.
  */
 void json_read_string(struct json_reader *r, struct buf *out);
 
-/* json_read_value: reads one value of any kind and appends it compact to `out`, unless that is NULL. */
+/*
+ * json_read_value: reads one value of any kind and appends it compact to `out`, unless that is
+ * NULL; on error that has what came before the place.
+ */
 void json_read_value(struct json_reader *r, struct buf *out);
 
 /* json_read_end: nothing but white space may follow. */

@@ -1,4 +1,5 @@
-/* The body of POST /publish: {"channel":"c"|["a","b"],"event":..,"data":..,"key":..} or an array of these. */
+/* The body of POST /publish: {"channel":"c"|["a","b"],"event":..,"data":..,"key":..} or an array of
+ * these. */
 #ifndef PROTO_PUBLISH_BODY_H
 #define PROTO_PUBLISH_BODY_H
 
@@ -8,25 +9,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One publication. Spans are borrowed from the batch; several items may share one event, data and key. */
+/* One publication. Spans are borrowed from the batch; several items may share one event, data and
+ * key. */
 struct publish_item {
     struct span channel; /* may hold any bytes: the name is not checked here */
     struct span event;   /* fit for SSE (sse_field_error); ptr NULL where absent, null or empty */
-    struct span data;    /* a string as it is, other JSON as it was written, without its white space */
-    struct span key;     /* the idempotency key, not empty; ptr NULL where absent or null */
+    struct span data; /* a string as it is, other JSON as it was written, without its white space */
+    struct span key;  /* the idempotency key, not empty; ptr NULL where absent or null */
 };
 
 struct publish_batch {
-    struct publish_item *items; /* owned; at least one; a "channel" that is an array makes one for each */
+    struct publish_item
+        *items; /* owned; at least one; a "channel" that is an array makes one for each */
     size_t count;
-    bool single; /* the body was one object with "channel" a string: answer an object, not an array */
-    struct buf text; /* owned: what the spans point into; no larger than the body, whatever the body says */
+    bool single; /* the body was one object with "channel" a string: answer an object, not an array
+                  */
+    struct buf text; /* owned: what the spans point into; no larger than the body, whatever the body
+                        says */
 };
 
 /*
  * publish_body_parse: 0, or ERR_INVALID or ERR_TOO_LARGE (over max_items) with one line in why that
- * says what is wrong and where, e.g. `body is not JSON: unexpected character at byte 17` (the first byte
- * is 0), `[2].channel: expected a string or an array of strings`, `[0].event: has a line end`,
+ * says what is wrong and where, e.g. `body is not JSON: unexpected character at byte 17` (the first
+ * byte is 0), `[2].channel: expected a string or an array of strings`, `[0].event: has a line end`,
  * `data: missing`, `[1].colour: unknown member`, `key: given twice`. Nesting is limited to 32
  * (JSON_READ_DEPTH), trailing bytes are an error. On failure *out is untouched.
  */

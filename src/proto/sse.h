@@ -1,5 +1,6 @@
 /*
- * Server-Sent Events, both ways. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * Server-Sent Events, both ways. Source:
+ * https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 #ifndef PROTO_SSE_H
 #define PROTO_SSE_H
@@ -10,17 +11,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One event to encode. Absent fields have ptr NULL. `data` is always written, if only as "data:". */
+/* One event to encode. Absent fields have ptr NULL. `data` is always written, if only as "data:".
+ */
 struct sse_event {
-    struct span event; /* no CR, LF, NUL: see sse_field_error; absent or "message": no line is made */
-    struct span id;    /* no CR, LF, NUL */
-    struct span data;  /* any valid UTF-8; split at CR, LF and CRLF into data: lines */
+    struct span
+        event;      /* no CR, LF, NUL: see sse_field_error; absent or "message": no line is made */
+    struct span id; /* no CR, LF, NUL */
+    struct span data; /* any valid UTF-8; split at CR, LF and CRLF into data: lines */
 };
 
 /* sse_field_error: NULL when s may stand as an event name or id, else what is wrong with it. */
 const char *sse_field_error(struct span s);
 
-/* sse_encode: appends the event's bytes with the blank line that ends it. Order: id, event, data. */
+/* sse_encode: appends the event's bytes with the blank line that ends it. Order: id, event, data.
+ */
 void sse_encode(struct buf *out, const struct sse_event *event);
 
 /* sse_comment: appends ": text\n\n" (text has no line ends). sse_retry: appends "retry: ms\n\n". */
@@ -37,9 +41,9 @@ void sse_wrap(struct buf *out, struct span channel, const struct sse_event *even
 struct sse_parser;
 
 struct sse_received {
-    struct span event;      /* "message" when the stream named none */
-    struct span data;       /* lines joined with LF */
-    struct span last_id;    /* the last event id in force, possibly empty */
+    struct span event;   /* "message" when the stream named none */
+    struct span data;    /* lines joined with LF */
+    struct span last_id; /* the last event id in force, possibly empty */
 };
 
 struct sse_handler {
