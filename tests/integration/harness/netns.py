@@ -1,0 +1,39 @@
+"""A network of its own, of loopback alone, in which packets can be made to vanish."""
+
+import os
+import subprocess
+
+from .process import spawn, until
+
+
+class NetNs:
+    """Programs are started in it with `prefix` before their argv. Unix sockets reach across."""
+
+    def __init__(self):
+        assert os.geteuid() == 0, "network namespaces need root; run the tests as root or with sudo"
+        self.holder = spawn(["unshare", "--net", "sh", "-c", "ip link set lo up && exec sleep 3600"])
+        self.prefix = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "--"]
+        until(self._is_up, 5, "the network namespace")
+
+    def _is_up(self):
+        own = os.readlink("/proc/self/ns/net")
+        if os.readlink(f"/proc/{self.holder.pid}/ns/net") == own:
+            return False
+        shown = subprocess.run(self.prefix + ["ip", "link", "show", "lo", "up"],
+                               capture_output=True, check=False)
+        return b"LOOPBACK,UP" in shown.stdout
+
+    def nft(self, script):
+        subprocess.run(self.prefix + ["nft", "-f", "-"], input=script.encode(), check=True)
+
+    def swallow(self, port):
+        """From now on no packet to or from this port arrives, and nobody is told."""
+        self.nft(f"table inet cut {{ chain in {{ type filter hook input priority 0;\n"
+                 f"tcp dport {port} drop\ntcp sport {port} drop\n}} }}")
+
+    def heal(self):
+        self.nft("delete table inet cut")
+
+    def close(self):
+        self.holder.kill()
+        self.holder.wait()
