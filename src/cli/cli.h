@@ -7,9 +7,16 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stddef.h>
+
 int cli_publish(int argc, char **argv); /* one message to a gateway */
 int cli_tail(int argc, char **argv);    /* prints a stream, reconnects, resumes */
-int cli_check(int argc, char **argv);   /* validates a configuration and prints what is in force */
+
+/*
+ * cli_check validates a configuration and prints what is in force. check_redis is the broker's say about
+ * the URL (broker_redis_check_url), given by main since this room does not know the broker.
+ */
+int cli_check(int argc, char **argv, int (*check_redis)(const char *url, char *why, size_t size));
 int cli_reference(int argc, char **argv); /* prints the reference page of the settings */
 
 #endif

@@ -16,9 +16,9 @@ enum config_payload { CONFIG_PAYLOAD_RAW, CONFIG_PAYLOAD_ENVELOPE };
 enum config_slow { CONFIG_SLOW_DISCONNECT, CONFIG_SLOW_LATEST };
 
 struct config_key {
-    char *name;          /* owned; 1..64 of a-z A-Z 0-9 _ - . */
-    uint8_t sha256[32];  /* of the key's bytes; in the file 64 hex digits */
-    char **scopes;       /* owned; "publish:<glob>", "invalidate", "peer", "stats" */
+    char *name;         /* owned; 1..64 of a-z A-Z 0-9 _ - . */
+    uint8_t sha256[32]; /* of the key's bytes; in the file 64 hex digits */
+    char **scopes;      /* owned; "publish:<glob>", "invalidate", "peer", "stats" */
     size_t scope_count;
 };
 
@@ -32,10 +32,10 @@ struct config_namespace {
 };
 
 struct config {
-    char **listen;  /* owned; "address:port", "[v6]:port" or "unix:/path" */
+    char **listen; /* owned; "address:port", "[v6]:port" or "unix:/path" */
     size_t listen_count;
     bool open;
-    char *base_path; /* "" or "/a/b": no slash at the end */
+    char *base_path;  /* "" or "/a/b": no slash at the end */
     uint32_t workers; /* 0 in the file: one per CPU; here the number in force, 1..256 */
     enum config_broker broker;
     char *redis; /* URL */
@@ -56,25 +56,34 @@ struct config {
     } limits;
     struct config_key *keys;
     size_t key_count;
-    struct config_namespace *namespaces; /* when the file has none: one, match "*" */
+    struct config_namespace *namespaces; /* the last one matches everything: appended if need be */
     size_t namespace_count;
+    struct config_sources *sources; /* owned; where each value came from, for config_print */
 };
 
 /*
- * config_load: defaults, then the file (`--config PATH` or SLUICE_CONFIG), then the environment, then the flags;
- * each later one wins. argv: the words behind `serve` or `check`; env: NULL-terminated "K=V" strings
- * (environ). 0 with an owned *out; or ERR_INVALID with one line in why: the path of the key, where the
- * value came from (file name, variable, flag), the value (never of a secret), and what would be valid.
- * ERR_NOT_FOUND is for `--help` having been asked for.
+ * config_load: defaults, then the file (`--config PATH` or SLUICE_CONFIG), then the environment,
+ * then the flags; each later one wins. argv: the words behind `serve` or `check`; env:
+ * NULL-terminated "K=V" strings (environ). 0 with an owned *out; or ERR_INVALID with one line in
+ * why: the path of the key, where the value came from (file name, variable, flag), the value (never
+ * of a secret), and what would be valid. ERR_NOT_FOUND is for `--help` having been asked for.
  */
-int config_load(int argc, char *const *argv, char *const *env, struct config **out, struct buf *why);
+int config_load(int argc, char *const *argv, char *const *env, struct config **out,
+                struct buf *why);
 void config_destroy(struct config **config);
 
-/* config_print: what is in force and where each value came from, a line each; secrets as "(set)". */
+/*
+ * config_print: what is in force and where each value came from ("default", "file PATH", "env
+ * NAME", "flag --x"), a line each; digests as "(set)", the Redis URL redacted.
+ */
 void config_print(const struct config *config, struct buf *out);
 
-/* config_help: the settings part of `sluice serve --help`. config_reference: the same as Markdown. */
+/* config_help: the settings part of `sluice serve --help`. config_reference: the same as Markdown.
+ */
 void config_help(struct buf *out);
 void config_reference(struct buf *out);
+
+/* config_redact_url: appends the URL with user, password and query replaced by ***. */
+void config_redact_url(struct buf *out, struct span url);
 
 #endif

@@ -1,0 +1,69 @@
+/* sluice check: validates a configuration and prints what is in force. */
+#include "base/err.h"
+#include "cli/cli.h"
+#include "ops/config.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static int print(FILE *to, struct buf *text)
+{
+    bool good = fwrite(text->data, 1, text->len, to) == text->len && fflush(to) == 0;
+    buf_free(text);
+    return good ? 0 : 1;
+}
+
+static int print_usage(void)
+{
+    struct buf text = {0};
+    buf_str(&text,
+            "Usage: sluice check [--config PATH] [settings]\n\n"
+            "Says whether `sluice serve` would start with the same settings, and with which. Exits "
+            "with 0,\nor with 2 and the reason on standard error.\n\n");
+    config_help(&text);
+    return print(stdout, &text);
+}
+
+static int refuse(struct buf *why)
+{
+    struct buf line = {0};
+    buf_printf(&line, "sluice check: %s\n", buf_cstr(why));
+    (void)print(stderr, &line);
+    return 2;
+}
+
+static int check(const struct config *config,
+                 int (*check_redis)(const char *url, char *why, size_t size))
+{
+    char problem[512];
+    struct buf text = {0};
+    if (config->broker == CONFIG_BROKER_REDIS &&
+        check_redis(config->redis, problem, sizeof(problem)) != 0) {
+        buf_printf(&text, "redis: %s", problem);
+        int status = refuse(&text);
+        buf_free(&text);
+        return status;
+    }
+    config_print(config, &text);
+    return print(stdout, &text);
+}
+
+int cli_check(int argc, char **argv, int (*check_redis)(const char *url, char *why, size_t size))
+{
+    struct config *config = NULL;
+    struct buf why = {0};
+    int status;
+    switch (config_load(argc - 1, argv + 1, environ, &config, &why)) {
+    case 0:
+        status = check(config, check_redis);
+        break;
+    case ERR_NOT_FOUND:
+        status = print_usage();
+        break;
+    default:
+        status = refuse(&why);
+    }
+    config_destroy(&config);
+    buf_free(&why);
+    return status;
+}

@@ -1,0 +1,18 @@
+/* sluice reference: prints the reference page of the settings, as Markdown. */
+#include "cli/cli.h"
+#include "ops/config.h"
+
+#include <stdio.h>
+
+int cli_reference(int argc, char **argv)
+{
+    struct buf page = {0};
+    if (argc > 1) {
+        fprintf(stderr, "sluice reference: unexpected argument \"%s\"; it takes none\n", argv[1]);
+        return 2;
+    }
+    config_reference(&page);
+    bool good = fwrite(page.data, 1, page.len, stdout) == page.len && fflush(stdout) == 0;
+    buf_free(&page);
+    return good ? 0 : 1;
+}

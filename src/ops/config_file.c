@@ -1,0 +1,301 @@
+/* The JSON file: walks the tree and looks each member up in the table. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "ops/config_json.h"
+#include "ops/config_load.h"
+#include "ops/config_text.h"
+
+#include <string.h>
+
+struct walk {
+    struct config *config; /* borrowed, as all here */
+    struct span text;
+    const char *source; /* "file PATH" */
+    struct buf *why;
+};
+
+/*
+ * An object on the walk: `key` is its path in the table with what its members' paths begin with
+ * ("namespaces[].history."), `path` the same as people see it ("namespaces[1].history.").
+ */
+struct level {
+    const char *key, *path;
+    void *base; /* the struct that the rows' offsets count from */
+};
+
+static int walk_object(const struct walk *w, const struct json_node *object,
+                       const struct level *level);
+
+/* An error about a node; what the assignment would have known is made up for it. */
+static int fail_node(const struct walk *w, const struct json_node *node,
+                     const struct setting *setting, const char *path, const char *problem)
+{
+    struct buf where = {0};
+    buf_str(&where, ", ");
+    json_where(&where, w->text, node->at);
+    struct assignment a = {.setting = setting,
+                           .path = path,
+                           .source = w->source,
+                           .where = buf_cstr(&where),
+                           .config = w->config,
+                           .why = w->why};
+    int err = assign_fail(&a, "%s", problem);
+    buf_free(&where);
+    return err;
+}
+
+static void describe_found(struct buf *out, const struct json_node *node, bool secret)
+{
+    if (node->kind == JSON_STRING && !secret) {
+        buf_str(out, "the string ");
+        show_quoted(out, span_of(node->text));
+    } else if (node->kind == JSON_NUMBER && !secret) {
+        buf_str(out, "the number ");
+        show_escaped(out, span_of(node->text));
+    } else if (node->kind == JSON_LITERAL && !secret) {
+        buf_str(out, node->text);
+    } else {
+        buf_str(out, json_kind_name(node->kind));
+    }
+}
+
+static int fail_kind(const struct walk *w, const struct json_node *node, const struct setting *s,
+                     const char *path, enum json_kind expected)
+{
+    struct buf line = {0};
+    buf_printf(&line, "expected %s, found ", json_kind_name(expected));
+    describe_found(&line, node, s && s->secret != SETTING_PLAIN);
+    if (s && s->type != SETTING_ARRAY && s->type != SETTING_GROUP) {
+        buf_str(&line, "; valid: ");
+        setting_describe_valid(&line, s);
+    }
+    int err = fail_node(w, node, s, path, buf_cstr(&line));
+    buf_free(&line);
+    return err;
+}
+
+static int fail_unknown(const struct walk *w, const struct json_node *member,
+                        const struct level *level)
+{
+    struct span *valid = mem_alloc(config_table_size * sizeof(*valid));
+    size_t count = 0;
+    for (size_t i = 0; i < config_table_size; i++) {
+        struct span word = setting_child(&config_table[i], span_of(level->key));
+        if (word.len > 0 && (count == 0 || !span_eq(word, valid[count - 1])))
+            valid[count++] = word; /* rows of one group stand together */
+    }
+    struct buf path = {0}, line = {0};
+    buf_str(&path, level->path);
+    show_escaped(&path, span_of(member->name));
+    buf_str(&line, "unknown setting");
+    show_unknown(&line, span_of(member->name), valid, count);
+    int err = fail_node(w, member, NULL, buf_cstr(&path), buf_cstr(&line));
+    buf_free(&path);
+    buf_free(&line);
+    mem_free(valid);
+    return err;
+}
+
+static enum json_kind kind_of(const struct setting *s)
+{
+    static const enum json_kind kinds[] = {
+        [SETTING_BOOL] = JSON_LITERAL,  [SETTING_NUMBER] = JSON_NUMBER,
+        [SETTING_TEXT] = JSON_STRING,   [SETTING_LIST] = JSON_ARRAY,
+        [SETTING_CHOICE] = JSON_STRING, [SETTING_DIGEST] = JSON_STRING,
+        [SETTING_GROUP] = JSON_OBJECT,  [SETTING_ARRAY] = JSON_ARRAY};
+    return kinds[s->type];
+}
+
+static int apply_list(const struct walk *w, const struct json_node *node,
+                      const struct assignment *a)
+{
+    size_t count = 0;
+    for (const struct json_node *e = node->child; e; e = e->next)
+        count++;
+    struct span *entries = mem_alloc((count + 1) * sizeof(*entries));
+    int err = 0;
+    size_t i = 0;
+    for (const struct json_node *e = node->child; e && err == 0; e = e->next, i++) {
+        struct buf path = {0};
+        buf_printf(&path, "%s[%zu]", a->path, i);
+        entries[i] = span_of(e->text);
+        if (e->kind != JSON_STRING)
+            err = fail_kind(w, e, a->setting, buf_cstr(&path), JSON_STRING);
+        buf_free(&path);
+    }
+    if (err == 0)
+        err = assign_list(a, entries, count);
+    mem_free(entries);
+    return err;
+}
+
+static int apply_value(const struct walk *w, const struct json_node *node, const struct setting *s,
+                       const char *path, void *base)
+{
+    struct buf where = {0};
+    buf_str(&where, ", ");
+    json_where(&where, w->text, node->at);
+    struct assignment a = {.setting = s,
+                           .base = base,
+                           .path = path,
+                           .source = w->source,
+                           .where = buf_cstr(&where),
+                           .config = w->config,
+                           .why = w->why};
+    int err =
+        s->type == SETTING_LIST ? apply_list(w, node, &a) : assign_text(&a, span_of(node->text));
+    if (err == 0)
+        assign_done(&a);
+    buf_free(&where);
+    return err;
+}
+
+static bool has_member(const struct json_node *object, struct span name)
+{
+    for (const struct json_node *m = object->child; m; m = m->next)
+        if (span_is(name, m->name))
+            return true;
+    return false;
+}
+
+/* In an array's struct a row without a default must be given; a group's rows are not asked for. */
+static int check_required(const struct walk *w, const struct json_node *object,
+                          const struct level *level)
+{
+    for (size_t i = 0; i < config_table_size; i++) {
+        const struct setting *s = &config_table[i];
+        struct span name = setting_child(s, span_of(level->key));
+        if (name.len == 0 || s->fallback || s->type == SETTING_GROUP || has_member(object, name))
+            continue;
+        struct buf path = {0}, line = {0};
+        buf_printf(&path, "%s%.*s", level->path, (int)name.len, name.ptr);
+        buf_str(&line, "missing; valid: ");
+        setting_describe_valid(&line, s);
+        int err = fail_node(w, object, s, buf_cstr(&path), buf_cstr(&line));
+        buf_free(&path);
+        buf_free(&line);
+        return err;
+    }
+    return 0;
+}
+
+static int apply_element(const struct walk *w, const struct json_node *element,
+                         const struct setting *s, const char *array_path, size_t i, void *base)
+{
+    struct buf key = {0}, path = {0};
+    int err;
+    buf_printf(&path, "%s[%zu]", array_path, i);
+    if (element->kind != JSON_OBJECT) {
+        err = fail_kind(w, element, s, buf_cstr(&path), JSON_OBJECT);
+        goto out;
+    }
+    buf_printf(&key, "%s[].", s->path);
+    buf_byte(&path, '.');
+    struct level level = {.key = buf_cstr(&key), .path = buf_cstr(&path), .base = base};
+    assign_defaults(w->config, level.key, base);
+    err = walk_object(w, element, &level);
+    if (err == 0)
+        err = check_required(w, element, &level);
+out:
+    buf_free(&key);
+    buf_free(&path);
+    return err;
+}
+
+static int apply_array(const struct walk *w, const struct json_node *node, const struct setting *s,
+                       const char *path, void *base)
+{
+    size_t count = 0, i = 0;
+    for (const struct json_node *e = node->child; e; e = e->next)
+        count++; /* the reader has bounded it */
+    void *elements = mem_zalloc((count + 1) * s->size);
+    setting_clear(s, base);
+    *(void **)(void *)((char *)base + s->offset) = elements;
+    *(size_t *)(void *)((char *)base + s->count_offset) = count;
+    sources_set(w->config->sources, path, w->source);
+    for (const struct json_node *e = node->child; e; e = e->next, i++)
+        if (apply_element(w, e, s, path, i, (char *)elements + i * s->size) != 0)
+            return ERR_INVALID;
+    return 0;
+}
+
+static int apply_setting(const struct walk *w, const struct json_node *node,
+                         const struct setting *s, const char *path, const struct level *below)
+{
+    if (node->kind != kind_of(s))
+        return fail_kind(w, node, s, path, kind_of(s));
+    if (s->type == SETTING_ARRAY)
+        return apply_array(w, node, s, path, below->base);
+    if (s->type != SETTING_GROUP)
+        return apply_value(w, node, s, path, below->base);
+    *(bool *)(void *)((char *)below->base + s->offset) = true;
+    sources_set(w->config->sources, path, w->source);
+    return walk_object(w, node, below);
+}
+
+static int apply_member(const struct walk *w, const struct json_node *member,
+                        const struct level *level)
+{
+    if (strpbrk(member->name, ".["))
+        return fail_unknown(w, member, level); /* "log.level" is a path and no member's name */
+    struct buf key = {0}, path = {0};
+    buf_printf(&key, "%s%s", level->key, member->name);
+    buf_printf(&path, "%s%s", level->path, member->name);
+    const struct setting *s = setting_find(buf_view(&key));
+    struct buf shown = {0};
+    buf_str(&shown, buf_cstr(&path));
+    buf_byte(&key, '.');
+    buf_byte(&path, '.');
+    struct level below = {.key = buf_cstr(&key), .path = buf_cstr(&path), .base = level->base};
+    int err;
+    if (s)
+        err = apply_setting(w, member, s, buf_cstr(&shown), &below);
+    else if (!setting_has_below(buf_view(&key)))
+        err = fail_unknown(w, member, level);
+    else if (member->kind != JSON_OBJECT)
+        err = fail_kind(w, member, NULL, buf_cstr(&shown), JSON_OBJECT);
+    else
+        err = walk_object(w, member, &below);
+    buf_free(&shown);
+    buf_free(&key);
+    buf_free(&path);
+    return err;
+}
+
+static int walk_object(const struct walk *w, const struct json_node *object,
+                       const struct level *level)
+{
+    for (const struct json_node *m = object->child; m; m = m->next)
+        if (apply_member(w, m, level) != 0)
+            return ERR_INVALID;
+    return 0;
+}
+
+static int apply_document(const struct walk *w)
+{
+    struct json_node *root = NULL;
+    struct buf problem = {0};
+    int err = json_tree_read(w->text, &root, &problem);
+    if (err != 0)
+        buf_printf(w->why, "%s, %s", w->source, buf_cstr(&problem));
+    buf_free(&problem);
+    if (err != 0)
+        return err;
+    struct level top = {.key = "", .path = "", .base = w->config};
+    if (root->kind == JSON_OBJECT)
+        err = walk_object(w, root, &top);
+    else
+        err = fail_kind(w, root, NULL, "the settings", JSON_OBJECT);
+    json_tree_destroy(&root);
+    return err;
+}
+
+int config_file_apply(struct config *config, const char *path, struct span text, struct buf *why)
+{
+    struct buf source = {0};
+    buf_printf(&source, "file %s", path);
+    struct walk w = {.config = config, .text = text, .source = buf_cstr(&source), .why = why};
+    int err = apply_document(&w);
+    buf_free(&source);
+    return err;
+}
