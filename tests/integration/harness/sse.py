@@ -183,6 +183,11 @@ class Stream:
                 return True
         return False
 
+    def drain(self):
+        """Reads what has come and forgets it."""
+        self.is_open()
+        self.waiting.clear()
+
     def rest(self, timeout=5.0):
         """Everything until the gateway closes the stream, which it must within the timeout."""
         items = []
