@@ -148,20 +148,6 @@ static void put_event(struct line *line, enum log_level level, const char *room,
     put_str(line, line->json ? "\"}\n" : "\n");
 }
 
-/* Cut text ends where vsnprintf stopped, perhaps within a code point: that rest is dropped. */
-static size_t whole_points(const char *text, size_t len)
-{
-    for (size_t back = 1; back <= 3 && back <= len; back++) {
-        uint8_t c = (uint8_t)text[len - back];
-        size_t want = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-        if (want > back)
-            return len - back;
-        if (c < 0x80 || want > 1)
-            return len;
-    }
-    return len;
-}
-
 void log_event(enum log_level level, const char *room, const char *fmt, ...)
 {
     if (!log_wants(level))
@@ -174,7 +160,7 @@ void log_event(enum log_level level, const char *room, const char *fmt, ...)
     va_end(ap);
     size_t len = written < 0 ? 0 : (size_t)written;
     if (len > MESSAGE_BYTES)
-        len = whole_points(message, MESSAGE_BYTES);
+        len = MESSAGE_BYTES; /* a character cut here is shown escaped, for which no room is left */
 
     struct line line;
     line.len = 0;

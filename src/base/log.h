@@ -1,6 +1,6 @@
 /*
- * One line an event, to standard error, as text or JSON. Any thread. Never give it a secret, a token
- * or a payload. `room` is the folder that speaks ("broker", "http", ...).
+ * One line an event, to standard error, as text or JSON. Any thread. Never give it a secret, a
+ * token or a payload. `room` is the folder that speaks ("broker", "http", ...).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -1,7 +1,7 @@
 /*
- * A hash map from bytes to a pointer. Keys are borrowed: they usually point into the value. The hash
- * is SipHash-1-3 with a key of this process, since names come from outsiders. Source: Aumasson and
- * Bernstein, "SipHash: a fast short-input PRF" (2012). Not for sharing between threads.
+ * A hash map from bytes to a pointer. Keys are borrowed: they usually point into the value. The
+ * hash is SipHash-1-3 with a key of this process, since names come from outsiders. Source: Aumasson
+ * and Bernstein, "SipHash: a fast short-input PRF" (2012). Not for sharing between threads.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H

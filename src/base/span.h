@@ -1,4 +1,7 @@
-/* A borrowed run of bytes: not terminated, not owned, may hold NUL. `ptr` may be NULL when len is 0. */
+/*
+ * A borrowed run of bytes: not terminated, not owned, may hold NUL. `ptr` may be NULL when len is
+ * 0.
+ */
 #ifndef BASE_SPAN_H
 #define BASE_SPAN_H
 

@@ -12,9 +12,9 @@
 #include <stddef.h>
 
 /*
- * Return NULL when the name is good, else a static sentence that says what is wrong with it, such as
- * "is empty", "is longer than the limit of name_bytes", "has a control character",
- * "is not valid UTF-8", "has one of * ? [ ] { } \\", "begins with a reserved prefix (sluice: sluice. __)".
+ * Return NULL when the name is good, else a static sentence that says what is wrong with it, such
+ * as "is empty", "is longer than the limit of name_bytes", "has a control character", "is not valid
+ * UTF-8", "has one of * ? [ ] { } \\", "begins with a reserved prefix (sluice: sluice. __)".
  */
 const char *channel_name_error(struct span name, size_t max_bytes);
 
@@ -25,9 +25,9 @@ const char *channel_pattern_error(struct span pattern, size_t max_bytes);
 bool channel_reserved(struct span name);
 
 /*
- * A namespace's `match`: a glob in which {word} (word: 1..32 of a-z A-Z 0-9 _) stands for one segment:
- * one or more bytes, none of them a dot. namespace_match_error: NULL, or what is wrong with it.
- * namespace_match: does it match all of the name?
+ * A namespace's `match`: a glob in which {word} (word: 1..32 of a-z A-Z 0-9 _) stands for one
+ * segment: one or more bytes, none of them a dot. namespace_match_error: NULL, or what is wrong
+ * with it. namespace_match: does it match all of the name?
  */
 const char *namespace_match_error(struct span match);
 bool namespace_match(struct span match, struct span name);

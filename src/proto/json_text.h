@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/span.h"
 
-/* json_text_string: appends s as a JSON string with its quotes. Escapes " \ and below 0x20, no more. */
+/* json_text_string: appends s as a JSON string in quotes. Escapes " \ and below 0x20, no more. */
 void json_text_string(struct buf *out, struct span s);
 
 /* json_text_error: appends {"error":"..."}; the message is repaired to UTF-8 first. */

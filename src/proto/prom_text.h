@@ -16,8 +16,8 @@ void prom_head(struct buf *out, const char *name, enum prom_type type, const cha
 void prom_value(struct buf *out, const char *name, const char *const *labels, double value);
 
 /*
- * prom_histogram: _bucket lines (cumulated here), _sum and _count. bounds: `n` upper bounds, ascending;
- * counts: n+1 numbers, not cumulated, the last for +Inf.
+ * prom_histogram: _bucket lines (cumulated here), _sum and _count. bounds: `n` upper bounds,
+ * ascending; counts: n+1 numbers, not cumulated, the last for +Inf.
  */
 void prom_histogram(struct buf *out, const char *name, const double *bounds, const uint64_t *counts,
                     size_t n, double sum);

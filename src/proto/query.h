@@ -1,6 +1,7 @@
 /*
- * Query strings (application/x-www-form-urlencoded, https://url.spec.whatwg.org/#urlencoded-parsing)
- * and percent-encoded path segments, strictly: a % without two hex digits is an error, not a guess.
+ * Query strings (application/x-www-form-urlencoded,
+ * https://url.spec.whatwg.org/#urlencoded-parsing) and percent-encoded path segments, strictly: a %
+ * without two hex digits is an error, not a guess.
  */
 #ifndef PROTO_QUERY_H
 #define PROTO_QUERY_H
@@ -22,8 +23,8 @@ struct query {
 
 /*
  * query_parse: text is what stands behind the '?', possibly empty. 0, or ERR_INVALID with a static
- * sentence in *why ("has a % that is not followed by two hex digits", "is not valid UTF-8 once decoded"),
- * or ERR_TOO_LARGE for more than max_params.
+ * sentence in *why ("has a % that is not followed by two hex digits", "is not valid UTF-8 once
+ * decoded"), or ERR_TOO_LARGE for more than max_params.
  */
 int query_parse(struct span text, size_t max_params, struct query *out, const char **why);
 void query_free(struct query *q);
@@ -31,7 +32,10 @@ void query_free(struct query *q);
 /* query_get: the first value of that name; ptr NULL when there is none. */
 struct span query_get(const struct query *q, const char *name);
 
-/* percent_decode: appends the decoded path segment ('+' stays '+'). 0 or ERR_INVALID (out untouched). */
+/*
+ * percent_decode: appends the decoded path segment ('+' stays '+'); not checked for UTF-8.
+ * 0 or ERR_INVALID (then nothing was appended).
+ */
 int percent_decode(struct buf *out, struct span text);
 
 #endif

@@ -12,7 +12,8 @@ bool utf8_valid(struct span s);
 
 /*
  * utf8_repair: appends s to out, each maximal invalid part replaced by U+FFFD as the standard's
- * decoder does in mode "replacement" (a byte order mark is kept). Returns the number of replacements.
+ * decoder does in mode "replacement" (a byte order mark is kept). Returns the number of
+ * replacements.
  */
 size_t utf8_repair(struct buf *out, struct span s);
 

@@ -117,6 +117,7 @@ static void a_segment_is_one_or_more_bytes_without_a_dot(void **state)
     assert_false(namespace_match(match, span_of("user.7.cart2")));
     assert_false(namespace_match(match, span_of("user.7")));
     assert_false(namespace_match(match, span_of("")));
+    assert_false(namespace_match(span_of("ab{x}"), span_of("bx")));
     assert_true(namespace_match(span_of("{all}"), span_of("x")));
     assert_false(namespace_match(span_of("{all}"), span_of("x.y")));
 }

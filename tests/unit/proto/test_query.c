@@ -68,6 +68,17 @@ static void a_percent_sign_without_two_hex_digits_is_an_error(void **state)
         check(bad[i], "has a % that is not followed by two hex digits");
 }
 
+static void digits_behind_the_end_of_the_text_are_not_read(void **state)
+{
+    struct query q = {0};
+    struct buf out = {0};
+    const char *why = NULL;
+    assert_int_equal(query_parse(span_make("a=%41", 4), MAX, &q, &why), ERR_INVALID);
+    assert_int_equal(query_parse(span_make("a=%41", 3), MAX, &q, &why), ERR_INVALID);
+    assert_int_equal(percent_decode(&out, span_make("%41", 2)), ERR_INVALID);
+    buf_free(&out);
+}
+
 static void what_is_no_utf8_once_decoded_is_an_error(void **state)
 {
     const char *const bad[] = {"a=%ff", "%c3=1", "a=%c3", "a=\xff", "a=%c3&%a9=1", "a%c3=%a9"};
@@ -140,6 +151,7 @@ int main(void)
         cmocka_unit_test(only_the_first_equals_sign_divides),
         cmocka_unit_test(empty_pieces_are_no_parameters),
         cmocka_unit_test(a_percent_sign_without_two_hex_digits_is_an_error),
+        cmocka_unit_test(digits_behind_the_end_of_the_text_are_not_read),
         cmocka_unit_test(what_is_no_utf8_once_decoded_is_an_error),
         cmocka_unit_test(too_many_parameters_are_refused_before_any_is_decoded),
         cmocka_unit_test(failure_leaves_the_output_alone),
