@@ -10,6 +10,7 @@
 
 void cast_failed(const char *type, const char *where, int line) __attribute__((noreturn));
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type that is declared with can have none. */
 #define CAST_CHECKED(type, ptr, want)                                                              \
     ({                                                                                             \
         type *cast_p = (ptr);                                                                      \
@@ -17,5 +18,6 @@ void cast_failed(const char *type, const char *where, int line) __attribute__((n
             cast_failed(#type, __FILE__, __LINE__);                                                \
         cast_p;                                                                                    \
     })
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

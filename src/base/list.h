@@ -9,6 +9,7 @@ struct list {
     struct list *prev, *next; /* borrowed */
 };
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): types and names that are declared can have none. */
 #define LIST_ENTRY(node, type, field) ((type *)(void *)((char *)(node)-offsetof(type, field)))
 
 #define LIST_FOREACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
@@ -17,6 +18,7 @@ struct list {
 #define LIST_FOREACH_SAFE(it, head)                                                                \
     for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                      \
          it = it##_next, it##_next = it->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void list_init(struct list *head)
 {

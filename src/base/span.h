@@ -1,6 +1,5 @@
 /*
- * A borrowed run of bytes: not terminated, not owned, may hold NUL. `ptr` may be NULL when len is
- * 0.
+ * A borrowed run of bytes: not terminated, not owned, may hold NUL. With len 0 `ptr` may be NULL.
  */
 #ifndef BASE_SPAN_H
 #define BASE_SPAN_H

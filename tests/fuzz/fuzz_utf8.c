@@ -9,7 +9,7 @@ static bool iconv_accepts(struct span s)
     static iconv_t to_utf16;
     if (!to_utf16)
         to_utf16 = iconv_open("UTF-16LE", "UTF-8");
-    char *in = (char *)(uintptr_t)s.ptr;
+    char *in = (char *)s.ptr;
     char *room = malloc(s.len * 2 + 4), *out = room;
     size_t in_left = s.len, out_left = s.len * 2 + 4;
     iconv(to_utf16, NULL, NULL, NULL, NULL);

@@ -125,8 +125,7 @@ static void a_message_is_never_cut_within_a_character(void **state)
         for (size_t before = 1018; before <= 1024; before++) {
             size_t len = strlen(wide[kind]);
             memset(message, 'm', before);
-            strcpy(message + before, wide[kind]);
-            strcat(message, "tail tail tail");
+            snprintf(message + before, sizeof(message) - before, "%stail tail", wide[kind]);
             const char *shown = shown_text(message);
             assert_null(strchr(shown, '\\'));
             assert_true(strlen(shown) >= before);

@@ -29,8 +29,8 @@ struct redis {
 };
 
 struct name {
-    char bytes[MAX_NAME];
     size_t len;
+    char bytes[MAX_NAME];
     bool matched; /* by the server's last answer */
 };
 
@@ -49,7 +49,7 @@ static void run_server(void)
 static int connect_server(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, redis.path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", redis.path);
     for (int i = 0; i < START_TRIES; i++) {
         int fd = socket(AF_UNIX, SOCK_STREAM, 0);
         if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
