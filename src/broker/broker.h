@@ -20,12 +20,18 @@ struct broker_events {
     void (*on_up)(void *ctx);
     /*
      * The connection is lost or was never made; `why` is one line for people. Every subscription
-     * counts as unconfirmed from here on. Once per change, not per try.
+     * counts as unconfirmed from here on. Once per change, not per try; again, while it is down, when
+     * the reason has changed (a few times a minute at most).
      */
     void (*on_down)(void *ctx, const char *why);
     /* The broker confirmed one: from here in the order of calls, its messages arrive. */
     void (*on_subscribed)(void *ctx, enum topic_kind kind, struct span name);
-    /* The broker confirmed the end of one: no message through it arrives any more. */
+    /*
+     * The broker confirmed the end of one: no message through it arrives any more. Each unsubscribe
+     * of a name that is subscribed is answered by this, also while the connection is down (from
+     * within the call) and when it goes down (before on_down). Where the opposite was asked for
+     * before the answer, only the last call is answered.
+     */
     void (*on_unsubscribed)(void *ctx, enum topic_kind kind, struct span name);
     /* The broker refuses this one (ACL); it is tried again at the next connection. */
     void (*on_refused)(void *ctx, enum topic_kind kind, struct span name, const char *why);

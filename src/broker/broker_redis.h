@@ -1,6 +1,7 @@
 /*
  * The Redis broker: one connection for pub/sub, one for commands, on the core thread's libev loop.
- * It connects and reconnects for ever, with exponential backoff and jitter, whatever Redis does.
+ * It connects and reconnects for ever, with exponential backoff and jitter, whatever Redis does. The
+ * program ignores SIGPIPE.
  */
 #ifndef BROKER_BROKER_REDIS_H
 #define BROKER_BROKER_REDIS_H

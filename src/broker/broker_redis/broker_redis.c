@@ -1,0 +1,176 @@
+#include "broker/broker_redis.h"
+
+#include "base/cast.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "broker/broker_redis/redis_broker.h"
+
+#include <stdio.h>
+
+static struct redis_broker *redis_of(const struct broker *b)
+{
+    struct redis_broker *r = CAST_CHECKED(struct redis_broker, (void *)b, REDIS_BROKER_MAGIC);
+    return r;
+}
+
+static void redis_subscribe(struct broker *b, enum topic_kind kind, struct span name)
+{
+    struct redis_broker *r = redis_of(b);
+    if (r->state != SESSION_ENDED)
+        subscriptions_want(r->subscriptions, kind, name);
+}
+
+static void redis_unsubscribe(struct broker *b, enum topic_kind kind, struct span name)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->state != SESSION_ENDED)
+        subscriptions_unwant(r->subscriptions, kind, name);
+    guard_leave(&r->guard);
+}
+
+static void redis_publish(struct broker *b, struct span channel, struct span payload,
+                          broker_publish_cb *cb, void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->state == SESSION_READY)
+        commands_publish(r->commands, channel, payload, cb, arg);
+    else
+        cb(arg, ERR_UNAVAILABLE, r->why, 0);
+    guard_leave(&r->guard);
+}
+
+static void free_broker(void *owner)
+{
+    struct redis_broker *r = CAST_CHECKED(struct redis_broker, owner, REDIS_BROKER_MAGIC);
+    session_free(r);
+    redis_url_free(&r->url);
+    r->magic = 0;
+    mem_free(r);
+}
+
+static void silent(void *ctx)
+{
+}
+
+static void silent_down(void *ctx, const char *why)
+{
+}
+
+static void silent_topic(void *ctx, enum topic_kind kind, struct span name)
+{
+}
+
+static void silent_refused(void *ctx, enum topic_kind kind, struct span name, const char *why)
+{
+}
+
+static void silent_message(void *ctx, struct span channel, struct span pattern, struct span payload)
+{
+}
+
+static void silent_oversize(void *ctx, struct span channel, uint64_t bytes)
+{
+}
+
+/* Where events go once the hub has ended the broker, though our own frames may still be running. */
+static const struct broker_events silence = {
+    .on_up = silent,
+    .on_down = silent_down,
+    .on_subscribed = silent_topic,
+    .on_unsubscribed = silent_topic,
+    .on_refused = silent_refused,
+    .on_message = silent_message,
+    .on_oversize = silent_oversize,
+};
+
+static void redis_destroy(struct broker *b)
+{
+    struct redis_broker *r = redis_of(b);
+    if (r->guard.ended)
+        return;
+    guard_enter(&r->guard);
+    session_end(r);
+    r->base.events = &silence;
+    r->guard.ended = true;
+    guard_leave(&r->guard);
+}
+
+static const struct broker_ops redis_ops = {
+    .subscribe = redis_subscribe,
+    .unsubscribe = redis_unsubscribe,
+    .publish = redis_publish,
+    .destroy = redis_destroy,
+};
+
+int broker_redis_check_url(const char *url, char *why, size_t why_size)
+{
+    struct redis_url parsed;
+    int err = redis_url_parse(span_of(url), &parsed, why, why_size);
+    if (err)
+        return err;
+    if (parsed.transport == REDIS_TLS && !tls_available()) {
+        snprintf(
+            why, why_size,
+            "rediss:// needs a hiredis with TLS, which Debian 12's 0.14 has not: use Debian 13, "
+            "or redis:// to a TLS tunnel on this host");
+        err = ERR_INVALID;
+    }
+    redis_url_free(&parsed);
+    return err;
+}
+
+const char *broker_redis_describe_url(const char *url, char *out, size_t out_size)
+{
+    struct redis_url parsed;
+    char why[WHY_TEXT];
+    if (redis_url_parse(span_of(url), &parsed, why, sizeof(why))) {
+        snprintf(out, out_size, "(no valid URL)");
+        return out;
+    }
+    redis_url_describe(&parsed, out, out_size);
+    redis_url_free(&parsed);
+    return out;
+}
+
+static void fill_in(uint32_t *value, uint32_t usual)
+{
+    if (*value == 0)
+        *value = usual;
+}
+
+struct broker *broker_redis_create(struct ev_loop *loop, const struct redis_options *options,
+                                   const struct broker_events *events, void *ctx)
+{
+    struct redis_broker *r = mem_zalloc(sizeof(*r));
+    r->base = (struct broker){.ops = &redis_ops, .events = events, .ctx = ctx};
+    r->magic = REDIS_BROKER_MAGIC;
+    r->guard = (struct guard){.release = free_broker, .owner = r};
+    r->loop = loop;
+    r->options = *options;
+    r->options.url = NULL;
+    fill_in(&r->options.connect_timeout_ms, 5000);
+    fill_in(&r->options.command_timeout_ms, 5000);
+    fill_in(&r->options.beat_interval_ms, 2000);
+    fill_in(&r->options.beat_timeout_ms, 6000);
+    /* A URL that was not checked leaves an address that no look-up finds. */
+    char why[WHY_TEXT];
+    if (redis_url_parse(span_of(options->url), &r->url, why, sizeof(why)))
+        r->url.host = mem_strdup("invalid.");
+    session_init(r);
+    return &r->base;
+}
+
+void broker_redis_start(struct broker *b)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    session_start(r);
+    guard_leave(&r->guard);
+}
+
+const struct redis_counters *broker_redis_counters(const struct broker *b)
+{
+    return &redis_of(b)->counters;
+}
