@@ -14,8 +14,8 @@ enum {
 const uint8_t http1_classes[256] = {
     ['\t'] = V, [' '] = V,
     ['!'] = ALL, ['"'] = VT, ['#'] = V | HTTP1_TOKEN,
-    ['$' ... '\''] = ALL, ['(' ... ')'] = VTH, ['*' ... '+'] = ALL, [','] = VTH, ['-' ... '.'] = ALL,
-    ['/'] = VT, ['0' ... '9'] = ALL | HTTP1_HEX | HTTP1_DIGIT,
+    ['$' ... '\''] = ALL, ['(' ... ')'] = VTH, ['*' ... '+'] = ALL,
+    [','] = VTH, ['-' ... '.'] = ALL, ['/'] = VT, ['0' ... '9'] = ALL | HTTP1_HEX | HTTP1_DIGIT,
     [':' ... ';'] = VTH, ['<'] = VT, ['='] = VTH, ['>' ... '@'] = VT,
     ['A' ... 'F'] = ALL | HTTP1_HEX, ['G' ... 'Z'] = ALL,
     ['['] = VTH, ['\\'] = VT, [']'] = VTH, ['^'] = VTN, ['_'] = ALL, ['`'] = VTN,

@@ -306,6 +306,8 @@ static void a_head_may_be_as_long_as_its_limit_and_no_longer(void **state)
     for (limits.head_bytes = 0; limits.head_bytes < head.len; limits.head_bytes++) {
         struct bad_head bad = {head, 431, "the head is longer than its limit"};
         check_bad(&bad, &limits);
+        struct span full = span_make(head.ptr, limits.head_bytes);
+        assert_int_equal(parse_exact(full, &limits, &error), full.len ? ERR_INVALID : 1);
     }
 }
 
