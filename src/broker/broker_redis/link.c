@@ -147,14 +147,13 @@ static void write_failed(struct link *l)
 static void write_some(struct link *l)
 {
     int done = 0;
-    if (link_output(l) < LINK_OUTPUT_LOW)
-        l->events->on_writable(l->ctx);
+    bool more = link_output(l) >= LINK_OUTPUT_LOW || l->events->on_writable(l->ctx);
     if (l->state != LINK_OPEN)
         return;
     tls_prepare(l->tls);
     if (redisBufferWrite(l->context, &done) != REDIS_OK)
         write_failed(l);
-    else if (done || tls_wants_read(l->tls))
+    else if ((done && !more) || tls_wants_read(l->tls))
         ev_io_stop(l->loop, &l->writable);
 }
 

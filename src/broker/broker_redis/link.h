@@ -29,8 +29,8 @@ struct link_events {
     /* The socket is connected and commands go out (behind the TLS handshake where there is one). */
     void (*on_open)(void *ctx);
     void (*on_reply)(void *ctx, const struct redisReply *reply); /* borrowed for the call */
-    /* There is room in the output; what else there is to send may be sent now. */
-    void (*on_writable)(void *ctx);
+    /* There is room in the output for what else is to be sent; true: even more is left then. */
+    bool (*on_writable)(void *ctx);
     /* It could not be made or is lost; only link_close is left to do. `why` is one line. */
     void (*on_closed)(void *ctx, const char *why);
 };

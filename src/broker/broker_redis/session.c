@@ -128,11 +128,10 @@ static void on_pubsub_reply(void *ctx, const struct redisReply *reply)
     guard_leave(&r->guard);
 }
 
-static void on_pubsub_writable(void *ctx)
+static bool on_pubsub_writable(void *ctx)
 {
     struct redis_broker *r = broker_of(ctx);
-    if (r->state == SESSION_READY)
-        subscriptions_fill(r->subscriptions);
+    return r->state == SESSION_READY && subscriptions_fill(r->subscriptions);
 }
 
 static void on_link_closed(void *ctx, const char *why)
@@ -183,8 +182,9 @@ static void on_command_reply(void *ctx, const struct redisReply *reply)
     guard_leave(&r->guard);
 }
 
-static void on_command_writable(void *ctx)
+static bool on_command_writable(void *ctx)
 {
+    return false;
 }
 
 static const struct link_events command_events = {

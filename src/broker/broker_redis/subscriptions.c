@@ -218,10 +218,11 @@ static void send_batch(struct subscriptions *s, struct batch *b)
     list_append(&s->under_way, &b->node);
 }
 
-void subscriptions_fill(struct subscriptions *s)
+bool subscriptions_fill(struct subscriptions *s)
 {
     while (s->link && !list_empty(&s->todo) && link_output(s->link) < LINK_OUTPUT_LOW)
         send_batch(s, next_batch(s));
+    return s->link && !list_empty(&s->todo);
 }
 
 static void subscribed(struct subscriptions *s, struct topic *t)

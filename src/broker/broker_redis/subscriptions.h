@@ -32,8 +32,9 @@ void subscriptions_attach(struct subscriptions *s, struct link *link);
 /* subscriptions_detach: the connection is gone and every confirmation with it. */
 void subscriptions_detach(struct subscriptions *s);
 
-/* subscriptions_fill: puts more commands into the link's output while that is low. */
-void subscriptions_fill(struct subscriptions *s);
+/* subscriptions_fill: puts commands into the link's output while that is low; true: more are left.
+ */
+bool subscriptions_fill(struct subscriptions *s);
 
 /* subscriptions_confirm: false when Redis confirmed what was not asked for at this point. */
 bool subscriptions_confirm(struct subscriptions *s, bool subscribed, enum topic_kind kind,
