@@ -55,22 +55,17 @@ static int fail_file(struct buf *why, const char *path, const char *problem, con
 }
 
 /* source: how the path was given. */
-static int load_file(struct config *config, const char *path, const char *source, struct buf *why)
+static int read_file(const char *path, const char *source, struct buf *out, struct buf *why)
 {
-    struct buf text = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int problem = fd < 0 ? errno : read_all(fd, &text);
-    int err;
-    if (problem != 0)
-        err = fail_file(why, path, strerror(problem), source);
-    else if (text.len > MOST_FILE_BYTES)
-        err = fail_file(why, path, "more than 1048576 bytes", source);
-    else
-        err = config_file_apply(config, path, buf_view(&text), why);
+    int problem = fd < 0 ? errno : read_all(fd, out);
     if (fd >= 0)
         close(fd);
-    buf_free(&text);
-    return err;
+    if (problem != 0)
+        return fail_file(why, path, strerror(problem), source);
+    if (out->len > MOST_FILE_BYTES)
+        return fail_file(why, path, "more than 1048576 bytes", source);
+    return 0;
 }
 
 static const char *variable_config(char *const *env)
@@ -82,49 +77,51 @@ static const char *variable_config(char *const *env)
     return NULL;
 }
 
-static int apply_file(struct config *config, const struct config_flags *flags, char *const *env,
-                      struct buf *why)
+/* path: NULL when there is no file. */
+static int load_layers(const char *path, struct span text, char *const *env,
+                       const struct config_flags *flags, struct config **out, struct buf *why)
 {
-    const char *path = variable_config(env);
-    if (flags->config_path)
-        return load_file(config, flags->config_path, "flag --config", why);
-    return path ? load_file(config, path, "env SLUICE_CONFIG", why) : 0;
-}
-
-int config_load(int argc, char *const *argv, char *const *env, struct config **out, struct buf *why)
-{
-    struct config_flags flags;
-    struct config *config = NULL;
-    int err = config_flags_read(argc, argv, &flags, why);
-    if (err != 0)
-        goto out;
-    config = config_create();
-    err = apply_file(config, &flags, env, why);
+    struct config *config = config_create();
+    int err = path ? config_file_apply(config, path, text, why) : 0;
     if (err == 0)
         err = config_env_apply(config, env, why);
     if (err == 0)
-        err = config_flags_apply(config, &flags, why);
-    if (err == 0)
-        err = config_finish(config, why);
-    if (err != 0)
-        goto out;
-    *out = config;
-    config = NULL;
-out:
-    config_destroy(&config);
-    config_flags_free(&flags);
-    return err;
-}
-
-int config_load_text(const char *path, struct span text, struct config **out, struct buf *why)
-{
-    struct config *config = config_create();
-    int err = config_file_apply(config, path, text, why);
+        err = config_flags_apply(config, flags, why);
     if (err == 0)
         err = config_finish(config, why);
     if (err == 0)
         *out = config;
     else
         config_destroy(&config);
+    return err;
+}
+
+int config_load(int argc, char *const *argv, char *const *env, struct config **out, struct buf *why)
+{
+    struct config_flags flags;
+    struct buf text = {0};
+    const char *path = variable_config(env), *source = "env SLUICE_CONFIG";
+    int err = config_flags_read(argc, argv, &flags, why);
+    if (err == 0 && flags.config_path) {
+        path = flags.config_path;
+        source = "flag --config";
+    }
+    if (err == 0 && path)
+        err = read_file(path, source, &text, why);
+    if (err == 0)
+        err = load_layers(path, buf_view(&text), env, &flags, out, why);
+    buf_free(&text);
+    config_flags_free(&flags);
+    return err;
+}
+
+int config_load_text(const char *path, struct span text, int argc, char *const *argv,
+                     char *const *env, struct config **out, struct buf *why)
+{
+    struct config_flags flags;
+    int err = config_flags_read(argc, argv, &flags, why);
+    if (err == 0)
+        err = load_layers(path, text, env, &flags, out, why);
+    config_flags_free(&flags);
     return err;
 }

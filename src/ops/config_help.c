@@ -145,6 +145,8 @@ static const char file_only[] = "\n## In the file only\n\n";
 static const char notes[] = "\nA scope is `publish:GLOB` (a Redis glob over channel names: "
                             "`publish:orders.*`; `publish:*` is every\n"
                             "channel), `invalidate`, `peer` or `stats`.\n\n"
+                            "`deploy/sluice.example.json` has every setting; the digests in it are "
+                            "nobody's: put your own there.\n\n"
                             "Every channel has a namespace: unless one of them has the match `*`, "
                             "the namespace `{\"match\":\"*\"}` is put\n"
                             "behind the last one.\n\n"

@@ -84,7 +84,8 @@ void config_flags_free(struct config_flags *flags);
  */
 int config_finish(struct config *config, struct buf *why);
 
-/* config_load_text: as config_load, from the defaults and the text of a file only. */
-int config_load_text(const char *path, struct span text, struct config **out, struct buf *why);
+/* config_load_text: as config_load, with the text of a file that nobody reads from the disk. */
+int config_load_text(const char *path, struct span text, int argc, char *const *argv,
+                     char *const *env, struct config **out, struct buf *why);
 
 #endif

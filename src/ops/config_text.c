@@ -67,8 +67,8 @@ void config_redact_url(struct buf *out, struct span url)
     buf_append(out, url.ptr, begin);
     size_t at = find_last(rest, '@');
     if (at < rest.len) {
-        buf_str(out, "***");
-        rest = span_make(rest.ptr + at, rest.len - at);
+        buf_str(out, "***@");
+        rest = span_make(rest.ptr + at + 1, rest.len - at - 1);
     }
     const char *query = rest.len > 0 ? memchr(rest.ptr, '?', rest.len) : NULL;
     size_t end = query ? (size_t)(query - rest.ptr) : rest.len;
