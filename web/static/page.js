@@ -4,7 +4,7 @@
 import { createStream } from "./stream.js";
 import { createRows } from "./rows.js";
 import { createHealth } from "./health.js";
-import { bindPublish } from "./publish.js";
+import { bindSend } from "./send.js";
 
 const FIRST_VISIT = [{ kind: "channel", name: "default" }];
 const STATES = {
@@ -180,7 +180,7 @@ element("connect").addEventListener("click", () => {
 
 window.addEventListener("hashchange", () => listen(readHash()));
 
-bindPublish({
+bindSend({
   form: element("publish"), to: element("to"), event: element("event"), data: element("data"),
   key: element("key"), answer: element("answer"),
 });

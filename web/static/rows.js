@@ -47,7 +47,7 @@ export function createRows({ body, empty, count, rate, pause, clear, scroll, new
   pause.addEventListener("click", () => {
     paused = !paused;
     held = 0;
-    pause.setAttribute("aria-pressed", String(paused));
+    pause.classList.toggle("primary", paused);
     pause.textContent = paused ? "Resume" : "Pause";
     draw();
   });

@@ -1,7 +1,7 @@
 // The form that publishes one message. The API key goes from the field into the request's header
 // and nowhere else.
 
-export function bindPublish({ form, to, event, data, key, answer }) {
+export function bindSend({ form, to, event, data, key, answer }) {
   function show(good, text) {
     answer.dataset.good = String(good);
     answer.textContent = text;
