@@ -2,16 +2,23 @@
 // /readyz is asked while the stream is open and the page is seen.
 
 const EVERY_MS = 5000;
-const TEXTS = { ready: "Redis up", degraded: "Redis away, trying again" };
+
+// {"status":"ready"|"degraded","redis":"ready", why it is away, or "none: …" with the memory broker}
+function describe({ status, redis }) {
+  if (status === "degraded") return `Redis away: ${redis}`;
+  if (status !== "ready") return "";
+  return String(redis).startsWith("none") ? "no Redis: memory broker" : "Redis up";
+}
 
 export function createHealth(box, text) {
   let timer = 0;
   let asking = false;
 
-  function show(status) {
-    box.dataset.state = status;
-    box.hidden = !(status in TEXTS);
-    if (text.textContent !== (TEXTS[status] ?? "")) text.textContent = TEXTS[status] ?? "";
+  function show(answer) {
+    const line = describe(answer);
+    box.dataset.state = answer.status ?? "unknown";
+    box.hidden = !line;
+    if (text.textContent !== line) text.textContent = line; // or a screen reader says it again
   }
 
   async function ask() {
@@ -19,9 +26,9 @@ export function createHealth(box, text) {
     asking = true;
     try {
       const response = await fetch("readyz", { cache: "no-store" });
-      show((await response.json()).status);
+      show(await response.json());
     } catch {
-      show("unknown"); // the stream's own state says that the gateway is away
+      show({}); // the stream's own state says that the gateway is away
     }
     asking = false;
   }
@@ -34,7 +41,7 @@ export function createHealth(box, text) {
         timer = setInterval(ask, EVERY_MS);
         ask();
       } else {
-        show("unknown");
+        show({});
       }
     },
   };
