@@ -341,12 +341,17 @@ def test_a_signal_ends_tail_while_it_waits_for_its_next_try(tail):
 
 
 def test_a_signal_ends_tail_while_its_own_reader_pauses(fake, tail):
-    many = wrapped("a", "x" * 1000) * 1000
-    gateway = fake(stream())
-    gateway.acts = [gateway.hold(stream(), many)]
+    def three_pages_at_a_time(conn):
+        # So the pipe's 16 pages are not filled exactly: a write of all three would block with one page left.
+        conn.sendall(stream())
+        for _ in range(40):
+            conn.sendall(wrapped("a", "x" * 1000) * 9)
+            time.sleep(0.01)
+        gateway.over.wait(30)
+    gateway = fake(three_pages_at_a_time)
     follower = tail("a", "--url", gateway.url, collect=False)
     follower.says("sluice tail: connected")
-    time.sleep(0.5)
+    time.sleep(0.7)
     follower.child.send_signal(signal.SIGTERM)
     assert follower.child.wait(2) == 0
 

@@ -66,7 +66,7 @@ def test_reserved_names_are_never_delivered_through_a_pattern(gateway, shared_re
 def test_names_outside_the_rules_are_never_delivered_through_a_pattern(gateway, shared_redis):
     """They could not be asked for by name, and a control character must not reach a client."""
     stream = gateway.subscribe(pattern="odd*", wrap="1")
-    for name in (b"odd\nname", b"odd\xff", b"odd" + b"x" * 300, b"odd\x00"):
+    for name in (b"odd\nname", b"odd\xff", b"odd*", b"odd\x00"):
         shared_redis.publish(name, "odd")
     shared_redis.publish("odd.end", "end")
     assert stream.message().json() == {"channel": "odd.end", "event": None, "data": "end", "id": None}

@@ -227,13 +227,6 @@ def test_a_payload_that_is_no_envelope_goes_out_raw_and_is_counted(gateway, shar
         "no counter of payloads that are no envelope"
 
 
-def test_a_pattern_delivers_each_channel_in_the_form_of_its_own_namespace(gateway, shared_redis):
-    stream = gateway.subscribe(pattern="*v.form")
-    shared_redis.publish("env.form", "raw")
-    shared_redis.publish("v.form", '{"event":"e","data":"d"}')
-    assert stream.message() == Event("message", '{"event":"e","data":"d"}')
-
-
 def test_a_pattern_over_two_namespaces_decodes_just_the_envelopes(gateway, shared_redis):
     stream = gateway.subscribe(pattern="*.two")
     envelope = '{"event":"e","data":"d"}'

@@ -87,6 +87,8 @@ def read_response(file, method="GET"):
     response = read_head(file)
     if method == "HEAD" or response.status in (204, 304):
         return response
+    if response.header("content-type") == "text/event-stream":
+        return response  # has no end; sse.Stream reads those
     if (response.header("transfer-encoding") or "").lower() == "chunked":
         response.body = read_chunked(file)
     elif (length := response.header("content-length")) is not None:

@@ -28,8 +28,10 @@ class NetNs:
 
     def swallow(self, port):
         """From now on no packet to or from this port arrives, and nobody is told."""
-        self.nft(f"table inet cut {{ chain in {{ type filter hook input priority 0;\n"
-                 f"tcp dport {port} drop\ntcp sport {port} drop\n}} }}")
+        self.nft("add table inet cut\n"
+                 "add chain inet cut in { type filter hook input priority 0; }\n"
+                 f"add rule inet cut in tcp dport {port} drop\n"
+                 f"add rule inet cut in tcp sport {port} drop\n")
 
     def heal(self):
         self.nft("delete table inet cut")
