@@ -8,11 +8,10 @@
 #define BROKER_BROKER_H
 
 #include "base/span.h"
+#include "proto/topic.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-enum topic_kind { TOPIC_CHANNEL, TOPIC_PATTERN };
 
 /* What the hub is told. `ctx` is the pointer given at creation. Spans are borrowed for the call. */
 struct broker_events {

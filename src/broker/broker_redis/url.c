@@ -174,10 +174,10 @@ static verdict parse_host(struct span s, struct redis_url *url)
         return parse_bracketed(s, url);
     struct span rest;
     struct span host = cut(s, ":", &rest);
-    if (host.len == 0)
-        return "names no host; it is written redis://host:port";
     if (rest.len > 1 && memchr(rest.ptr + 1, ':', rest.len - 1))
         return "has more than one : in its host; an IPv6 address is written redis://[::1]:6379";
+    if (host.len == 0)
+        return "names no host; it is written redis://host:port";
     if (!host_name_is_good(host))
         return "has a host with characters that no host name has";
     url->host = mem_dup(host.ptr, host.len);
