@@ -104,13 +104,11 @@ static void explain(const struct run *run, CURLcode code, long status, struct bu
     if (run->silent && (run->open || !status))
         buf_printf(why, "nothing heard for %llu s",
                    (unsigned long long)(run->request->idle_us / 1000000));
-    else if (run->open && code)
-        buf_str(why, client_failure(code, run->error));
-    else if (run->open)
+    else if (run->open && !code)
         buf_str(why, "the gateway closed the stream");
-    else if (status == 200)
+    else if (!run->open && status == 200)
         buf_str(why, "200: the answer is no text/event-stream; is this a sluice gateway?");
-    else if (status)
+    else if (!run->open && status)
         client_refusal(why, status, buf_view(&run->answer));
     else
         buf_str(why, client_failure(code, run->error));
