@@ -114,6 +114,13 @@ static void explain(const struct run *run, CURLcode code, long status, struct bu
         buf_str(why, client_failure(code, run->error));
 }
 
+static uint32_t in_ms(curl_off_t seconds)
+{
+    if (seconds < 0)
+        return 0;
+    return seconds > UINT32_MAX / 1000 ? UINT32_MAX : (uint32_t)(seconds * 1000);
+}
+
 static enum stream_end conclude(const struct run *run, CURLcode code, struct buf *why,
                                 uint32_t *asked_ms)
 {
@@ -123,9 +130,7 @@ static enum stream_end conclude(const struct run *run, CURLcode code, struct buf
         return STREAM_STOPPED;
     if (!run->open)
         curl_easy_getinfo(run->easy, CURLINFO_RETRY_AFTER, &seconds);
-    *asked_ms = seconds < 0                   ? 0
-                : seconds > UINT32_MAX / 1000 ? UINT32_MAX
-                                              : (uint32_t)(seconds * 1000);
+    *asked_ms = in_ms(seconds);
     explain(run, code, status, why);
     return is_final(run, status) ? STREAM_DENIED : STREAM_LOST;
 }
