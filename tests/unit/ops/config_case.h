@@ -43,7 +43,7 @@ static inline struct config *load(const char *text, char *const *flags, char *co
 static inline void assert_refused(const char *text, char *const *flags, char *const *env,
                                   const char *want)
 {
-    struct config *untouched = (struct config *)(uintptr_t)1, *config = untouched;
+    struct config other = {0}, *untouched = &other, *config = untouched;
     struct buf why = {0};
     int err = config_load_text(text ? "t.json" : NULL, span_of(text), count_words(flags), flags,
                                env, &config, &why);

@@ -23,16 +23,22 @@ static void assert_has(const char *page, const char *line)
         fail_msg("no line \"%s\" in:\n%s", line, page);
 }
 
+/* Where the line of a path begins; NULL: there is none. */
+static const char *find_line(const char *page, const char *path)
+{
+    size_t len = strlen(path);
+    while (page && !(strncmp(page, path, len) == 0 && page[len] == ' ')) {
+        page = strchr(page, '\n');
+        page = page ? page + 1 : NULL;
+    }
+    return page;
+}
+
 /* The line of a path with its blanks squeezed to one each, in the caller's room. */
 static const char *line_of(const char *page, const char *path, char *out, size_t size)
 {
-    size_t len = strlen(path), used = 0;
-    const char *p = page;
-    while (p && !(strncmp(p, path, len) == 0 && p[len] == ' '))
-        p = (p = strchr(p, '\n')) ? p + 1 : NULL;
-    if (!p)
-        fail_msg("no line of %s in:\n%s", path, page);
-    for (; *p && *p != '\n' && used + 1 < size; p++)
+    size_t used = 0;
+    for (const char *p = find_line(page, path); p && *p && *p != '\n' && used + 1 < size; p++)
         if (*p != ' ' || p[1] != ' ')
             out[used++] = *p;
     out[used] = '\0';

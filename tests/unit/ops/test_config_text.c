@@ -2,6 +2,7 @@
 
 #include "ops/config_text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void assert_redacted(const char *url, const char *want)
@@ -67,12 +68,10 @@ static void long_text_is_cut_between_two_characters(void **state)
     char text[201], want[120];
     memset(text, 'a', 200);
     text[200] = '\0';
-    memset(want, 'a', 101);
-    want[0] = '"';
-    strcpy(want + 101, "…\"");
+    snprintf(want, sizeof(want), "\"%.100s…\"", text);
     assert_quoted(span_of(text), want);
     memcpy(text + 99, "\xc3\xa4", 2); /* its second byte is the 101st */
-    strcpy(want + 100, "…\"");
+    snprintf(want, sizeof(want), "\"%.99s…\"", text);
     assert_quoted(span_of(text), want);
 }
 
