@@ -1,7 +1,6 @@
 #include "ops/config_check.h"
 
 #include "proto/channel.h"
-#include "proto/utf8.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -1,8 +1,6 @@
 /* --help and the reference page, from the table. */
 #include "ops/config_load.h"
 
-#include <string.h>
-
 static const char *value_word(const struct setting *s)
 {
     static const char *const words[] = {[SETTING_BOOL] = "[=true|false]",

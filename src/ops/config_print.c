@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Lines are collected first, since the columns are as wide as the widest of them. */

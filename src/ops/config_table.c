@@ -284,11 +284,6 @@ const struct setting *setting_find(struct span path)
     return NULL;
 }
 
-size_t setting_index(const struct setting *s)
-{
-    return (size_t)(s - config_table);
-}
-
 bool setting_top(const struct setting *s)
 {
     return strchr(s->path, '[') == NULL;

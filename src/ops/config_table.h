@@ -52,9 +52,8 @@ struct setting {
 extern const struct setting config_table[];
 extern const size_t config_table_size;
 
-/* setting_find: the row with just this path, or NULL. setting_index: its place in the table. */
+/* setting_find: the row with just this path, or NULL. */
 const struct setting *setting_find(struct span path);
-size_t setting_index(const struct setting *s);
 
 /* setting_of_flag: for "--log-level"; setting_of_variable: for "SLUICE_LOG_LEVEL". NULL: no such
  * one. */
