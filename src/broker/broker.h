@@ -15,12 +15,13 @@
 
 /* What the hub is told. `ctx` is the pointer given at creation. Spans are borrowed for the call. */
 struct broker_events {
-    /* Connected, authenticated, able to subscribe. Subscriptions asked for before are being made. */
+    /* Connected, authenticated, able to subscribe. Subscriptions asked for before are being made.
+     */
     void (*on_up)(void *ctx);
     /*
      * The connection is lost or was never made; `why` is one line for people. Every subscription
-     * counts as unconfirmed from here on. Once per change, not per try; again, while it is down, when
-     * the reason has changed (a few times a minute at most).
+     * counts as unconfirmed from here on. Once per change, not per try; again, while it is down,
+     * when the reason has changed (a few times a minute at most).
      */
     void (*on_down)(void *ctx, const char *why);
     /* The broker confirmed one: from here in the order of calls, its messages arrive. */

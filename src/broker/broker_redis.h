@@ -1,7 +1,7 @@
 /*
  * The Redis broker: one connection for pub/sub, one for commands, on the core thread's libev loop.
- * It connects and reconnects for ever, with exponential backoff and jitter, whatever Redis does. The
- * program ignores SIGPIPE.
+ * It connects and reconnects for ever, with exponential backoff and jitter, whatever Redis does.
+ * The program ignores SIGPIPE.
  */
 #ifndef BROKER_BROKER_REDIS_H
 #define BROKER_BROKER_REDIS_H
@@ -30,8 +30,8 @@ struct redis_counters {
 
 /*
  * broker_redis_check_url: is this a URL that this build can use? Returns 0, or ERR_INVALID with one
- * line in why: what is wrong and what would be valid (Sentinel and Cluster URLs are refused by name,
- * rediss:// where this hiredis has no TLS). Never repeats a password.
+ * line in why: what is wrong and what would be valid (Sentinel and Cluster URLs are refused by
+ * name, rediss:// where this hiredis has no TLS). Never repeats a password.
  */
 int broker_redis_check_url(const char *url, char *why, size_t why_size);
 

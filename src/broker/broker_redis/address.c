@@ -21,8 +21,9 @@ enum { RESOLVER_MAGIC = 0x7265736f };
 /* One look-up; counted: held by its thread and by its resolver, freed by the last. */
 struct lookup {
     atomic_int holders;
-    int done_fd; /* owned: an eventfd that the thread writes once, when all below is final */
-    char *host;  /* owned */
+    int done_fd;      /* owned: an eventfd that the thread writes once, behind `done` */
+    atomic_bool done; /* all below is final */
+    char *host;       /* owned */
     char port[8];
     struct address list[ADDRESSES_MAX];
     size_t count;
@@ -77,6 +78,7 @@ static void *run_lookup(void *arg)
 {
     struct lookup *l = arg;
     look_up(l, 0);
+    atomic_store_explicit(&l->done, true, memory_order_release);
     eventfd_write(l->done_fd, 1);
     release(l);
     return NULL;
@@ -113,6 +115,8 @@ static void on_done(struct ev_loop *loop, ev_io *w, int revents)
     struct resolver *r = CAST_CHECKED(struct resolver, w->data, RESOLVER_MAGIC);
     struct lookup *l = r->lookup;
     bool wanted = r->wanted;
+    if (!atomic_load_explicit(&l->done, memory_order_acquire))
+        return;
     ev_io_stop(loop, w);
     r->lookup = NULL;
     r->wanted = false;

@@ -6,7 +6,7 @@
 #ifndef BROKER_REDIS_ADDRESS_H
 #define BROKER_REDIS_ADDRESS_H
 
-#include "broker/broker_redis/url.h"
+#include "broker/broker_redis/redis_url.h"
 
 #include <stddef.h>
 #include <sys/socket.h>

@@ -11,8 +11,8 @@
 #define BROKER_REDIS_LINK_H
 
 #include "broker/broker_redis/address.h"
+#include "broker/broker_redis/redis_url.h"
 #include "broker/broker_redis/tls.h"
-#include "broker/broker_redis/url.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 #ifndef BROKER_REDIS_TLS_H
 #define BROKER_REDIS_TLS_H
 
-#include "broker/broker_redis/url.h"
+#include "broker/broker_redis/redis_url.h"
 
 #include <stdbool.h>
 #include <stddef.h>

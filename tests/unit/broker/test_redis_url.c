@@ -1,6 +1,6 @@
 #include "base/err.h"
 #include "broker/broker_redis.h"
-#include "broker/broker_redis/url.h"
+#include "broker/broker_redis/redis_url.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

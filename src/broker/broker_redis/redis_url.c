@@ -1,4 +1,4 @@
-#include "broker/broker_redis/url.h"
+#include "broker/broker_redis/redis_url.h"
 
 #include "base/err.h"
 #include "base/mem.h"

@@ -6,8 +6,8 @@
  *   rediss://…[?cacert=/path/of/ca.pem]
  *   unix://[user[:password]@]/path[?db=n], also unix:/path and redis+unix://
  */
-#ifndef BROKER_REDIS_URL_H
-#define BROKER_REDIS_URL_H
+#ifndef BROKER_REDIS_REDIS_URL_H
+#define BROKER_REDIS_REDIS_URL_H
 
 #include "base/span.h"
 
