@@ -1,5 +1,6 @@
 /*
- * The files of web/static, compiled into the program by assets.cmake. Constant; any thread may read.
+ * The files of web/static, compiled into the program by assets.cmake. Constant; any thread may
+ * read.
  */
 #ifndef HTTP_ASSETS_H
 #define HTTP_ASSETS_H

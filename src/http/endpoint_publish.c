@@ -1,0 +1,226 @@
+/* POST /publish and POST /publish/{channel}. All of a request is validated before any of it is
+ * published. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "http/router.h"
+#include "proto/channel.h"
+#include "proto/json_text.h"
+#include "proto/publish_body.h"
+#include "proto/sse.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { MAX_ITEMS = 1000 };
+
+/* One thing to publish, checked; spans are borrowed. */
+struct item {
+    struct span channel, event, data;
+};
+
+static bool limits_hold(struct exchange *x, const struct item *item, const char *where)
+{
+    const struct http_options *o = exchange_worker(x)->options;
+    const char *wrong = channel_name_error(item->channel, o->name_bytes);
+    if (wrong)
+        exchange_error(x, channel_reserved(item->channel) ? 403 : 400, "%schannel: the name %s",
+                       where, wrong);
+    else if (item->event.ptr && (wrong = sse_field_error(item->event)))
+        exchange_error(x, 400, "%sevent: %s", where, wrong);
+    else if (item->data.len > o->message_bytes)
+        exchange_error(x, 413, "%sdata: %zu bytes are over message_bytes (%" PRIu64 ")", where,
+                       item->data.len, o->message_bytes);
+    else
+        return true;
+    return false;
+}
+
+/* An event name needs a payload form that can carry it. */
+static bool form_fits(struct exchange *x, const struct item *item, const char *where)
+{
+    const struct http_options *o = exchange_worker(x)->options;
+    if (!item->event.ptr || namespaces_find(o->namespaces, item->channel)->envelope)
+        return true;
+    exchange_error(x, 400,
+                   "%sevent: the channel's namespace has raw payloads, which carry no event name; "
+                   "configure \"payload\":\"envelope\" for it",
+                   where);
+    return false;
+}
+
+static bool item_ok(struct exchange *x, const struct item *item, size_t index, bool single)
+{
+    char where[32] = "";
+    if (!single)
+        snprintf(where, sizeof(where), "[%zu].", index);
+    return limits_hold(x, item, where) && form_fits(x, item, where) &&
+           exchange_may(x, ACCESS_PUBLISH, item->channel);
+}
+
+static struct span keep(struct buf *bytes, struct span s)
+{
+    struct span kept = span_make(bytes->data + bytes->len, s.len);
+    buf_span(bytes, s);
+    return s.ptr ? kept : s;
+}
+
+/* Copies the items into one block that travels to the core. */
+static void send_items(struct exchange *x, const struct item *items, size_t count, bool single)
+{
+    struct worker *w = exchange_worker(x);
+    struct publish_request *r = publish_request_create(count);
+    size_t total = 1;
+    for (size_t i = 0; i < count; i++)
+        total += items[i].channel.len + items[i].event.len + items[i].data.len;
+    buf_reserve(&r->bytes, total);
+    for (size_t i = 0; i < count; i++) {
+        r->orders[i].channel = keep(&r->bytes, items[i].channel);
+        r->orders[i].event = keep(&r->bytes, items[i].event);
+        r->orders[i].data = keep(&r->bytes, items[i].data);
+    }
+    r->single = single;
+    r->exchange = x->number;
+    struct msg *m = msg_create(MSG_PUBLISH, w->index);
+    m->publish = r;
+    exchange_wait(x);
+    worker_core(w, m);
+}
+
+bool endpoint_publish_admit(struct exchange *x)
+{
+    const char *why = NULL;
+    const struct access *access = exchange_worker(x)->options->access;
+    /* Somebody who may publish nothing at all need not send a megabyte first. */
+    int err = access_decide(access, &x->who, ACCESS_PUBLISH, span_make("", 0), &why);
+    if (err != ERR_UNKNOWN_ID && !x->who.foreign)
+        return true;
+    exchange_refuse(x, err, why);
+    return false;
+}
+
+void endpoint_publish(struct exchange *x)
+{
+    struct publish_batch batch = {0};
+    char why[256];
+    int err = publish_body_parse(buf_view(&x->body), MAX_ITEMS, &batch, why, sizeof(why));
+    if (err) {
+        exchange_error(x, err == ERR_TOO_LARGE ? 413 : 400, "%s", why);
+        return;
+    }
+    struct item *items = mem_zalloc(batch.count * sizeof(*items));
+    size_t i = 0;
+    for (; i < batch.count; i++) {
+        const struct publish_item *p = &batch.items[i];
+        items[i] = (struct item){p->channel, p->event, p->data};
+        if (!item_ok(x, &items[i], i, batch.single))
+            break;
+    }
+    if (i == batch.count)
+        send_items(x, items, batch.count, batch.single);
+    mem_free(items);
+    publish_batch_free(&batch);
+}
+
+/* The channel's name from the path, decoded into `name`; answers when it is none. */
+static bool path_channel(struct exchange *x, struct buf *name)
+{
+    struct span raw =
+        span_make(x->path.ptr + strlen(x->route->path), x->path.len - strlen(x->route->path));
+    if (percent_decode(name, raw) == 0)
+        return true;
+    exchange_error(x, 400, "the path has a %% that is not followed by two hex digits");
+    return false;
+}
+
+bool endpoint_publish_channel_admit(struct exchange *x)
+{
+    struct buf name = {0};
+    bool ok = path_channel(x, &name);
+    if (ok) {
+        struct item item = {.channel = buf_view(&name), .event = query_get(&x->query, "event")};
+        if (item.event.ptr && item.event.len == 0)
+            item.event = (struct span){0};
+        ok = item_ok(x, &item, 0, true);
+    }
+    buf_free(&name);
+    return ok;
+}
+
+void endpoint_publish_channel(struct exchange *x)
+{
+    struct buf name = {0};
+    if (path_channel(x, &name)) {
+        struct span event = query_get(&x->query, "event");
+        struct item item = {.channel = buf_view(&name), .event = event, .data = buf_view(&x->body)};
+        if (event.len == 0)
+            item.event = (struct span){0};
+        if (limits_hold(x, &item, ""))
+            send_items(x, &item, 1, true);
+    }
+    buf_free(&name);
+}
+
+static int answer_status(const struct publish_order *o)
+{
+    switch (o->err) {
+    case 0:
+        return 200;
+    case ERR_TOO_LARGE:
+        return 413;
+    case ERR_DENIED:
+        return 403;
+    default:
+        return 503;
+    }
+}
+
+static void write_order(struct buf *out, const struct publish_order *o, bool with_channel)
+{
+    buf_byte(out, '{');
+    if (with_channel) {
+        buf_str(out, "\"channel\":");
+        json_text_string(out, o->channel);
+        buf_byte(out, ',');
+    }
+    if (o->err) {
+        buf_str(out, "\"error\":");
+        json_text_string(out, span_of(o->why));
+    } else {
+        buf_printf(out, "\"receivers\":%" PRId64, o->receivers);
+    }
+    buf_byte(out, '}');
+}
+
+/* The status of a batch is its first failure's when all failed, 200 when any went out. */
+static int batch_status(const struct publish_request *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (!r->orders[i].err)
+            return 200;
+    return r->count ? answer_status(&r->orders[0]) : 200;
+}
+
+void endpoint_published(struct worker *w, struct msg *m)
+{
+    const struct publish_request *r = m->publish;
+    struct exchange *x = worker_exchange(w, r->exchange);
+    if (!x)
+        return; /* the client has gone meanwhile */
+    int status = batch_status(r);
+    if (r->single && status != 200) {
+        exchange_error(x, status, "%s", r->orders[0].why);
+        return;
+    }
+    struct buf out = {0};
+    if (!r->single)
+        buf_byte(&out, '[');
+    for (size_t i = 0; i < r->count; i++) {
+        if (i)
+            buf_byte(&out, ',');
+        write_order(&out, &r->orders[i], !r->single);
+    }
+    if (!r->single)
+        buf_byte(&out, ']');
+    exchange_json(x, status, buf_view(&out));
+    buf_free(&out);
+}

@@ -1,0 +1,275 @@
+#include "http/listener.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 4096,
+    ACCEPTS_A_TURN = 256, /* so that a storm of connects does not starve the streams */
+    DEFER_SECONDS = 5,    /* the kernel keeps a silent connection to itself this long */
+};
+
+static const double retry_seconds = 1.0;
+
+static const char unix_scheme[] = "unix:";
+
+/* "127.0.0.1:80", "[::1]:80", ":80" into an address. */
+static int parse_tcp(const char *text, struct sockaddr_storage *addr, socklen_t *len,
+                     struct buf *why)
+{
+    char host[256];
+    const char *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    bool bracketed = n >= 2 && text[0] == '[' && text[n - 1] == ']';
+    if (!colon || n >= sizeof(host)) {
+        buf_printf(why, "listen: \"%s\" is not address:port", text);
+        return ERR_INVALID;
+    }
+    snprintf(host, sizeof(host), "%.*s", (int)(bracketed ? n - 2 : n), text + bracketed);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    int err = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found);
+    if (err) {
+        buf_printf(why, "listen: \"%s\": %s", text, gai_strerror(err));
+        return ERR_INVALID;
+    }
+    memcpy(addr, found->ai_addr, found->ai_addrlen);
+    *len = found->ai_addrlen;
+    freeaddrinfo(found);
+    return 0;
+}
+
+static int fail(struct buf *why, const char *text, const char *what)
+{
+    buf_printf(why, "listen: \"%s\": %s: %s", text, what, strerror(errno));
+    return ERR_SYS;
+}
+
+/*
+ * A port may be shared among our workers, not with another gateway that somebody forgot: bind once
+ * without SO_REUSEPORT first.
+ */
+static int probe(const char *text, const struct sockaddr_storage *addr, socklen_t len,
+                 struct buf *why)
+{
+    int on = 1, fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(why, text, "socket");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    int err = bind(fd, (const struct sockaddr *)addr, len) == 0 ? 0 : fail(why, text, "bind");
+    close(fd);
+    return err;
+}
+
+static int open_tcp(const char *text, const struct sockaddr_storage *addr, socklen_t len, int *out,
+                    struct buf *why)
+{
+    int on = 1, defer = DEFER_SECONDS;
+    int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(why, text, "socket");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (addr->ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer, sizeof(defer));
+    if (bind(fd, (const struct sockaddr *)addr, len) != 0 || listen(fd, BACKLOG) != 0) {
+        int err = fail(why, text, "bind");
+        close(fd);
+        return err;
+    }
+    *out = fd;
+    return 0;
+}
+
+static void log_listening(int fd)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+    char host[INET6_ADDRSTRLEN] = "", port[16] = "";
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+        return;
+    getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    log_info("http", addr.ss_family == AF_INET6 ? "listening on [%s]:%s" : "listening on %s:%s",
+             host, port);
+}
+
+static void add_listener(struct worker *w, int fd, bool is_unix)
+{
+    struct listener *l = &w->listeners[w->listener_count++];
+    l->fd = fd;
+    l->is_unix = is_unix;
+}
+
+static int listen_tcp(struct http_server *server, const char *text, struct buf *why)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t len = 0;
+    int err = parse_tcp(text, &addr, &len, why);
+    if (!err)
+        err = probe(text, &addr, len, why);
+    for (uint32_t i = 0; !err && i < server->options.workers; i++) {
+        int fd = -1;
+        err = open_tcp(text, &addr, len, &fd, why);
+        if (err)
+            break;
+        add_listener(&server->workers[i], fd, false);
+        /* Port 0: the first socket is given one, the others share it. */
+        if (i == 0)
+            getsockname(fd, (struct sockaddr *)&addr, &len);
+    }
+    if (!err)
+        log_listening(server->workers[0].listeners[server->workers[0].listener_count - 1].fd);
+    return err;
+}
+
+/* A socket file that nobody answers on is left over from a crash; one that answers is somebody's.
+ */
+static int clear_stale(const char *text, const struct sockaddr_un *addr, struct buf *why)
+{
+    struct stat st;
+    if (lstat(addr->sun_path, &st) != 0)
+        return 0;
+    errno = EEXIST;
+    if (!S_ISSOCK(st.st_mode))
+        return fail(why, text, "is not a socket");
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0;
+    if (fd >= 0)
+        close(fd);
+    errno = EADDRINUSE;
+    if (alive)
+        return fail(why, text, "bind");
+    return unlink(addr->sun_path) == 0 ? 0 : fail(why, text, "unlink");
+}
+
+static int listen_unix(struct http_server *server, const char *text, struct buf *why)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    const char *path = text + strlen(unix_scheme);
+    if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >= (int)sizeof(addr.sun_path)) {
+        buf_printf(why, "listen: \"%s\": the path is longer than %zu bytes", text,
+                   sizeof(addr.sun_path) - 1);
+        return ERR_INVALID;
+    }
+    int err = clear_stale(text, &addr, why);
+    if (err)
+        return err;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(why, text, "socket");
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(fd, BACKLOG) != 0) {
+        err = fail(why, text, "bind");
+        close(fd);
+        return err;
+    }
+    for (uint32_t i = 0; i < server->options.workers; i++)
+        add_listener(&server->workers[i], fd, true);
+    log_info("http", "listening on %s", text);
+    return 0;
+}
+
+int listeners_open(struct http_server *server, struct buf *why)
+{
+    const struct http_options *o = &server->options;
+    for (uint32_t i = 0; i < o->workers; i++)
+        server->workers[i].listeners = mem_zalloc(o->listen_count * sizeof(struct listener));
+    for (size_t i = 0; i < o->listen_count; i++) {
+        bool is_unix = strncmp(o->listen[i], unix_scheme, strlen(unix_scheme)) == 0;
+        int err = is_unix ? listen_unix(server, o->listen[i], why)
+                          : listen_tcp(server, o->listen[i], why);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+void listeners_close(struct http_server *server)
+{
+    for (uint32_t i = 0; i < server->options.workers; i++) {
+        struct worker *w = &server->workers[i];
+        for (size_t k = 0; k < w->listener_count; k++) {
+            struct listener *l = &w->listeners[k];
+            if (l->is_unix && i > 0)
+                continue; /* shared: worker 0's */
+            struct sockaddr_un addr = {0};
+            socklen_t len = sizeof(addr);
+            if (l->is_unix && getsockname(l->fd, (struct sockaddr *)&addr, &len) == 0)
+                unlink(addr.sun_path);
+            close(l->fd);
+        }
+        mem_free(w->listeners);
+        w->listeners = NULL;
+        w->listener_count = 0;
+    }
+}
+
+static void pause_accepting(struct worker *w)
+{
+    w->accept_paused = true;
+    metrics_set(&w->metrics->accept_paused, 1);
+    log_warn("http", "descriptors are used up: accepting pauses, open connections go on");
+    listeners_stop(w);
+    ev_timer_set(&w->accept_retry, retry_seconds, 0.);
+    ev_timer_start(w->loop, &w->accept_retry);
+}
+
+static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct worker *w = io->data;
+    struct listener *l = (struct listener *)(void *)io;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            conn_accept(w, fd, l->is_unix);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(w);
+        /* A client that gave up while it waited is its own affair. */
+        if (errno != ECONNABORTED && errno != EINTR)
+            return;
+    }
+}
+
+void listeners_start(struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++) {
+        ev_io *io = &w->listeners[i].io;
+        ev_io_init(io, on_acceptable, w->listeners[i].fd, EV_READ);
+        io->data = w;
+        ev_io_start(w->loop, io);
+    }
+}
+
+void listeners_stop(struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        ev_io_stop(w->loop, &w->listeners[i].io);
+}
+
+void listeners_room(struct worker *w)
+{
+    if (!w->accept_paused || w->stopping)
+        return;
+    w->accept_paused = false;
+    metrics_set(&w->metrics->accept_paused, 0);
+    ev_timer_stop(w->loop, &w->accept_retry);
+    log_info("http", "accepting again");
+    listeners_start(w);
+}

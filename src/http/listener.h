@@ -1,0 +1,24 @@
+/* Listening sockets of a worker: own ones, since the library cannot share a port among threads
+ * here. */
+#ifndef HTTP_LISTENER_H
+#define HTTP_LISTENER_H
+
+#include "http/worker.h"
+
+/*
+ * listeners_open: opens all of the options' listeners for all workers: a TCP address once for each
+ * worker (SO_REUSEPORT), a unix path once for all. 0, or ERR_SYS / ERR_INVALID with one line in
+ * why.
+ */
+int listeners_open(struct http_server *server, struct buf *why);
+void listeners_close(struct http_server *server);
+
+/* listeners_start: begins to accept, on the worker's thread or before it runs; listeners_stop: ends
+ * it. */
+void listeners_start(struct worker *w);
+void listeners_stop(struct worker *w);
+
+/* listeners_room: a descriptor came free. */
+void listeners_room(struct worker *w);
+
+#endif

@@ -1,0 +1,41 @@
+#include "http/router.h"
+
+#define READS (METHOD(HTTP1_GET) | METHOD(HTTP1_HEAD))
+
+static const struct route routes[] = {
+    {"/events", false, READS, NULL, endpoint_events},
+    {"/api/events", false, READS, NULL, endpoint_events},
+    {"/publish", false, METHOD(HTTP1_POST), endpoint_publish_admit, endpoint_publish},
+    {"/publish/", true, METHOD(HTTP1_POST), endpoint_publish_channel_admit,
+     endpoint_publish_channel},
+    {"/healthz", false, READS, NULL, endpoint_healthz},
+    {"/readyz", false, READS, NULL, endpoint_readyz},
+    {"/metrics", false, READS, NULL, endpoint_metrics},
+    {"/api/stats", false, READS, NULL, endpoint_stats},
+    {"/api/channels", false, READS, NULL, endpoint_channels},
+};
+
+/* The files of the page have no lines of their own: they are looked up among the assets. */
+static const struct route asset_route = {"", true, READS, NULL, endpoint_asset};
+
+const struct route *router_find(struct span path)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        const struct route *r = &routes[i];
+        if (r->prefix ? span_starts(path, r->path) : span_is(path, r->path))
+            return r;
+    }
+    return asset_find(path) ? &asset_route : NULL;
+}
+
+void router_allow(const struct route *route, struct buf *out)
+{
+    static const struct {
+        enum http1_method method;
+        const char *name;
+    } names[] = {{HTTP1_GET, "GET"}, {HTTP1_HEAD, "HEAD"}, {HTTP1_POST, "POST"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (route->methods & METHOD(names[i].method))
+            buf_printf(out, "%s, ", names[i].name);
+    buf_str(out, "OPTIONS");
+}

@@ -1,0 +1,96 @@
+#include "http/server.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/listener.h"
+#include "http/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum { LANE_BYTES = 16 * 1024 * 1024 }; /* of frames on their way to one worker */
+
+static void wake_worker(void *ctx)
+{
+    struct worker *w = ctx;
+    ev_async_send(w->loop, &w->wake);
+}
+
+static void lws_says(int level, const char *line)
+{
+    char text[256];
+    size_t n = strcspn(line, "\n");
+    snprintf(text, sizeof(text), "%.*s", (int)n, line);
+    log_event(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "http", "libwebsockets: %s", text);
+}
+
+int http_server_create(const struct http_options *options, struct http_server **out,
+                       struct buf *why)
+{
+    lws_set_log_level(LLL_ERR | LLL_WARN, lws_says);
+    struct http_server *server = mem_zalloc(sizeof(*server));
+    server->options = *options;
+    server->started_us = clock_mono_us(options->clock);
+    server->workers = mem_zalloc(options->workers * sizeof(*server->workers));
+    /* Lanes keep each side's counters on cache lines of their own. */
+    server->downlinks =
+        aligned_alloc(_Alignof(struct downlink), options->workers * sizeof(*server->downlinks));
+    if (!server->downlinks)
+        abort();
+    for (uint32_t i = 0; i < options->workers; i++)
+        downlink_init(&server->downlinks[i],
+                      (struct lane_wake){.wake = wake_worker, .ctx = &server->workers[i]},
+                      LANE_BYTES);
+    int err = listeners_open(server, why);
+    for (uint32_t i = 0; !err && i < options->workers; i++)
+        err = worker_init(&server->workers[i], server, i, why);
+    if (err) {
+        http_server_destroy(&server);
+        return err;
+    }
+    *out = server;
+    return 0;
+}
+
+struct downlink *http_server_downlinks(struct http_server *server)
+{
+    return server->downlinks;
+}
+
+int http_server_start(struct http_server *server, struct buf *why)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    /* Signals are the core's: a worker that took one would only interrupt a system call. */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int err = 0;
+    for (; !err && server->started < server->options.workers; server->started += !err)
+        err = pthread_create(&server->workers[server->started].thread, NULL, worker_run,
+                             &server->workers[server->started]);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!err)
+        return 0;
+    buf_printf(why, "a worker thread would not start: %s", strerror(err));
+    return ERR_SYS;
+}
+
+void http_server_destroy(struct http_server **server)
+{
+    struct http_server *s = *server;
+    if (!s)
+        return;
+    for (uint32_t i = 0; i < s->started; i++)
+        pthread_join(s->workers[i].thread, NULL);
+    listeners_close(s);
+    for (uint32_t i = 0; i < s->options.workers; i++)
+        if (s->workers[i].magic)
+            worker_fini(&s->workers[i]);
+    for (uint32_t i = 0; i < s->options.workers; i++)
+        downlink_fini(&s->downlinks[i]);
+    free(s->downlinks);
+    mem_free(s->workers);
+    mem_free(s);
+    *server = NULL;
+}

@@ -1,0 +1,59 @@
+/*
+ * The HTTP side: listeners, worker threads, connections, streams, endpoints. Created on the main
+ * thread, before any worker runs (libwebsockets 4.1.6 rewrites a process-wide index at each
+ * context's creation); then each worker lives on its own thread and talks to the core by its
+ * downlink and the uplink only.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "access/access.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "hub/lane.h"
+#include "hub/namespaces.h"
+#include "ops/metrics.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_server; /* opaque */
+
+/* Everything is borrowed and must outlive the server. */
+struct http_options {
+    uint32_t workers;
+    char *const *listen; /* "address:port", "[v6]:port", "unix:/path" */
+    size_t listen_count;
+    const char *base_path; /* "" or "/a" */
+    bool open;
+    bool memory; /* no Redis: what "receivers" counts, and what readiness means */
+    uint32_t retry_ms, heartbeat_seconds, request_seconds;
+    uint32_t max_connections; /* streams and requests, all workers together */
+    uint32_t max_channels, name_bytes;
+    uint64_t body_bytes, message_bytes, queue_bytes;
+    char *const *cors_origins;
+    size_t cors_origin_count;
+    const struct access *access;
+    const struct namespaces *namespaces;
+    const struct clock *clock;
+    struct uplink *uplink;
+    struct metrics *const *metrics; /* [workers + 1]: one for each worker, the core's last */
+};
+
+/* http_server_create: binds all listeners. 0 with an owned *out, or ERR_SYS / ERR_INVALID with one
+ * line in why. */
+int http_server_create(const struct http_options *options, struct http_server **out,
+                       struct buf *why);
+
+/* http_server_downlinks: the ways to the workers, [workers]; borrowed, live as long as the server.
+ */
+struct downlink *http_server_downlinks(struct http_server *server);
+
+/* http_server_start: starts the threads. Each ends after MSG_STOP and answers MSG_STOPPED. */
+int http_server_start(struct http_server *server, struct buf *why);
+
+/* http_server_destroy: waits for the threads, which must have been told to stop. */
+void http_server_destroy(struct http_server **server);
+
+#endif

@@ -1,0 +1,284 @@
+#include "http/worker.h"
+
+#include "base/cast.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/listener.h"
+#include "http/router.h"
+#include "http/stream.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+enum {
+    BATCH = 64,        /* entries fanned out before the collected frames are written */
+    DRAIN_TURN = 1024, /* entries taken before the loop looks at its sockets again */
+};
+
+static const struct lws_protocols protocols[] = {
+    {.name = "http", .callback = conn_callback, .per_session_data_size = 0},
+    {0},
+};
+
+uint64_t worker_now_us(const struct worker *w)
+{
+    return clock_mono_us(w->options->clock);
+}
+
+uint32_t worker_random(struct worker *w, uint32_t below)
+{
+    /* xorshift64: Marsaglia, "Xorshift RNGs" (2003). For jitter, not for secrets. */
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 7;
+    w->random ^= w->random << 17;
+    return below ? (uint32_t)(w->random % below) : 0;
+}
+
+const char *worker_date(struct worker *w)
+{
+    uint64_t second = clock_wall_us(w->options->clock) / 1000000;
+    if (second != w->date_second) {
+        struct tm tm;
+        time_t t = (time_t)second;
+        gmtime_r(&t, &tm);
+        strftime(w->date, sizeof(w->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        w->date_second = second;
+    }
+    return w->date;
+}
+
+void worker_core(struct worker *w, struct msg *m)
+{
+    mailbox_post(&w->options->uplink->control, m);
+}
+
+/* From the core: messages and frames, in the order in which they were posted. */
+
+static void take_mail(struct worker *w)
+{
+    struct msg *m = mailbox_take(&w->downlink->control);
+    if (!m)
+        return;
+    if (w->control)
+        w->control_tail->next = m;
+    else
+        w->control = m;
+    while (m->next)
+        m = m->next;
+    w->control_tail = m;
+}
+
+static void stop(struct worker *w)
+{
+    w->stopping = true;
+    listeners_stop(w);
+    LIST_FOREACH (n, &w->conns) {
+        conn_kill(LIST_ENTRY(n, struct conn, node));
+    }
+    ev_break(w->loop, EVBREAK_ALL);
+}
+
+static void handle(struct worker *w, struct msg *m)
+{
+    if (shard_handle(w->shard, m))
+        return;
+    switch (m->type) {
+    case MSG_PUBLISHED:
+        endpoint_published(w, m);
+        break;
+    case MSG_CHANNELS_PAGE:
+        endpoint_channels_page(w, m);
+        break;
+    case MSG_STOP:
+        stop(w);
+        break;
+    default:
+        log_error("http", "message %d came to a worker, which is not for it", (int)m->type);
+        break;
+    }
+}
+
+static void handle_first(struct worker *w)
+{
+    struct msg *m = w->control;
+    w->control = m->next;
+    handle(w, m);
+    msg_free(m);
+}
+
+static void flush_dirty(struct worker *w)
+{
+    for (struct list *n; (n = list_first(&w->dirty));) {
+        struct conn *c = LIST_ENTRY(n, struct conn, mark);
+        list_remove(n);
+        conn_flush(c);
+    }
+}
+
+/* Fans out what lies in the lane up to `end`, at most BATCH entries; returns how many. */
+static uint32_t fan_out(struct worker *w, uint64_t end)
+{
+    uint64_t born[BATCH];
+    uint32_t n = 0;
+    w->batching = end - w->frames_taken > 1;
+    while (n < BATCH && w->frames_taken < end) {
+        if (w->control && w->control->position <= w->frames_taken)
+            break;
+        struct lane_entry *e = frame_lane_peek(&w->downlink->frames);
+        born[n++] = e->frame->born_us;
+        shard_fan_out(w->shard, e);
+        frame_lane_done(&w->downlink->frames);
+        w->frames_taken++;
+    }
+    flush_dirty(w);
+    w->batching = false;
+    uint64_t now = n ? worker_now_us(w) : 0;
+    for (uint32_t i = 0; i < n; i++)
+        metrics_latency(w->metrics, now > born[i] ? now - born[i] : 0);
+    return n;
+}
+
+static void say_drained(struct worker *w)
+{
+    struct frame_lane *lane = &w->downlink->frames;
+    if (!atomic_load(&lane->starved) || !frame_lane_has_room(lane))
+        return;
+    if (atomic_exchange(&lane->starved, false))
+        worker_core(w, msg_create(MSG_DRAINED, w->index));
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
+{
+    struct worker *w = CAST_CHECKED(struct worker, async->data, WORKER_MAGIC);
+    uint32_t taken = 0;
+    bool more = true;
+    w->now_s = worker_now_us(w) / 1000000;
+    while (more && taken < DRAIN_TURN && !w->stopping) {
+        /* The lane's end first: then every message posted before one of its frames is in the mail.
+         */
+        uint64_t end = frame_lane_posted(&w->downlink->frames);
+        take_mail(w);
+        more = false;
+        while (w->control && w->control->position <= w->frames_taken && !w->stopping) {
+            handle_first(w);
+            more = true;
+        }
+        uint32_t n = w->stopping ? 0 : fan_out(w, end);
+        taken += n;
+        more = more || n > 0;
+        say_drained(w);
+    }
+    if (more && !w->stopping)
+        ev_async_send(loop, async);
+}
+
+static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+    struct worker *w = CAST_CHECKED(struct worker, prepare->data, WORKER_MAGIC);
+    bool any = list_first(&w->reap) != NULL;
+    conn_reap_all(w);
+    if (any)
+        listeners_room(w);
+}
+
+static void on_accept_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct worker *w = CAST_CHECKED(struct worker, timer->data, WORKER_MAGIC);
+    listeners_room(w);
+}
+
+static void on_due(void *ctx, struct wheel_entry *e)
+{
+    conn_due(LIST_ENTRY(e, struct conn, deadline));
+}
+
+static int create_lws(struct worker *w, struct buf *why)
+{
+    void *loops[1] = {w->loop};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .foreign_loops = loops,
+        .protocols = protocols,
+        .gid = -1,
+        .uid = -1,
+    };
+    w->lws = lws_create_context(&info);
+    if (!w->lws) {
+        buf_str(why, "libwebsockets would not start: is the package libwebsockets-evlib-ev "
+                     "installed?");
+        return ERR_SYS;
+    }
+    struct lws_context_creation_info host = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER, .protocols = protocols, .vhost_name = "sluice"};
+    w->vhost = lws_create_vhost(w->lws, &host);
+    if (!w->vhost) {
+        buf_str(why, "libwebsockets would not make a virtual host");
+        return ERR_SYS;
+    }
+    return 0;
+}
+
+int worker_init(struct worker *w, struct http_server *server, uint32_t index, struct buf *why)
+{
+    w->magic = WORKER_MAGIC;
+    w->index = index;
+    w->server = server;
+    w->options = &server->options;
+    w->metrics = server->options.metrics[index];
+    w->downlink = &server->downlinks[index];
+    if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random))
+        w->random = worker_now_us(w);
+    w->random |= 1; /* xorshift stays at 0 for ever */
+    list_init(&w->conns);
+    list_init(&w->reap);
+    list_init(&w->dirty);
+    w->exchanges = map_create();
+    w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+    if (!w->loop) {
+        buf_str(why, "libev would not make a loop");
+        return ERR_SYS;
+    }
+    w->shard = shard_create(index, server->options.uplink, &stream_sink, w);
+    wheel_init(&w->wheel, w->loop, server->options.clock, on_due, NULL);
+    ev_async_init(&w->wake, on_wake);
+    w->wake.data = w;
+    ev_async_start(w->loop, &w->wake);
+    ev_prepare_init(&w->turn, on_turn);
+    w->turn.data = w;
+    ev_prepare_start(w->loop, &w->turn);
+    ev_timer_init(&w->accept_retry, on_accept_retry, 1., 0.);
+    w->accept_retry.data = w;
+    return create_lws(w, why);
+}
+
+void worker_fini(struct worker *w)
+{
+    if (w->lws)
+        lws_context_destroy(w->lws);
+    for (struct msg *m = w->control, *next; m; m = next) {
+        next = m->next;
+        msg_free(m);
+    }
+    if (w->exchanges)
+        map_destroy(&w->exchanges);
+    shard_destroy(&w->shard);
+    if (!w->loop)
+        return;
+    wheel_fini(&w->wheel);
+    ev_prepare_stop(w->loop, &w->turn);
+    ev_async_stop(w->loop, &w->wake);
+    ev_loop_destroy(w->loop);
+}
+
+void *worker_run(void *arg)
+{
+    struct worker *w = CAST_CHECKED(struct worker, arg, WORKER_MAGIC);
+    listeners_start(w);
+    ev_run(w->loop, 0);
+    conn_reap_all(w);
+    worker_core(w, msg_create(MSG_STOPPED, w->index));
+    return NULL;
+}

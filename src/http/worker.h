@@ -1,0 +1,86 @@
+/*
+ * One worker: a thread with its own libev loop, libwebsockets context, listening sockets,
+ * connections and shard of the hub. The inside of http/ sees this struct; nobody else does.
+ */
+#ifndef HTTP_WORKER_H
+#define HTTP_WORKER_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "http/server.h"
+#include "http/wheel.h"
+#include "hub/shard.h"
+
+#include <ev.h>
+#include <libwebsockets.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define WORKER_MAGIC 0x3033e001u
+
+struct listener {
+    ev_io io; /* data: the worker */
+    int fd;   /* owned, or a unix socket that worker 0 owns */
+    bool is_unix;
+};
+
+struct worker {
+    uint32_t magic;
+    uint32_t index;
+    struct http_server *server;         /* borrowed */
+    const struct http_options *options; /* borrowed */
+    struct metrics *metrics;            /* borrowed: this thread's own */
+    pthread_t thread;
+    struct ev_loop *loop;      /* owned */
+    struct lws_context *lws;   /* owned */
+    struct lws_vhost *vhost;   /* owned by the context */
+    struct downlink *downlink; /* borrowed from the server */
+    struct shard *shard;       /* owned */
+    ev_async wake;
+    ev_prepare turn; /* the one place where connections are reaped */
+    ev_timer accept_retry;
+    struct listener *listeners; /* owned */
+    size_t listener_count;
+    bool accept_paused;
+    struct wheel wheel;                 /* deadlines and heartbeats */
+    struct list conns;                  /* all connections */
+    struct list reap;                   /* connections to end at the end of the turn */
+    struct list dirty;                  /* connections with frames of this batch to write */
+    struct map *exchanges;              /* those that wait for the core, by number */
+    uint64_t exchange_number;           /* the last one given */
+    struct msg *control, *control_tail; /* owned: taken from the mailbox, not yet due */
+    uint64_t frames_taken;
+    uint64_t now_s; /* seconds of the monotonic clock at the beginning of this fan-out */
+    bool batching;  /* more frames wait: collect, then write once */
+    bool stopping;
+    uint64_t random;      /* state of xorshift: jitter only */
+    uint64_t date_second; /* of the cached Date header */
+    char date[40];
+};
+
+struct http_server {
+    struct http_options options;
+    struct worker *workers;     /* owned, [options.workers] */
+    struct downlink *downlinks; /* owned, [options.workers] */
+    uint32_t started;
+    atomic_uint sockets; /* open, of all workers: for the limit */
+    uint64_t started_us; /* monotonic */
+};
+
+int worker_init(struct worker *w, struct http_server *server, uint32_t index, struct buf *why);
+void worker_fini(struct worker *w);
+/* worker_run: the thread's body. */
+void *worker_run(void *arg);
+
+/* worker_random: a number below `below`, for jitter. */
+uint32_t worker_random(struct worker *w, uint32_t below);
+
+/* worker_date: the value of a Date header for now; borrowed until the next call. */
+const char *worker_date(struct worker *w);
+
+/* worker_core: posts a message to the core; takes ownership. */
+void worker_core(struct worker *w, struct msg *m);
+
+uint64_t worker_now_us(const struct worker *w);
+
+#endif

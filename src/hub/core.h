@@ -1,0 +1,58 @@
+/*
+ * The core of the hub: knows every topic, hears the broker, frames each message once and posts it
+ * to the workers that need it. Lives on the core thread; no sockets, no Redis, no loop: its owner
+ * calls it when the broker or a worker has something, and when a deadline is due.
+ */
+#ifndef HUB_CORE_H
+#define HUB_CORE_H
+
+#include "base/clock.h"
+#include "base/span.h"
+#include "broker/broker.h"
+#include "hub/lane.h"
+#include "hub/namespaces.h"
+#include "ops/metrics.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct core; /* opaque */
+
+struct core_options {
+    uint32_t workers;
+    struct downlink *downlinks;          /* borrowed: one for each worker */
+    struct uplink *uplink;               /* borrowed */
+    const struct clock *clock;           /* borrowed */
+    const struct namespaces *namespaces; /* borrowed */
+    struct metrics *metrics;             /* borrowed: the core thread's own */
+    const char *channel_prefix;          /* borrowed for the call */
+    uint64_t linger_us;                  /* how long an unwanted subscription is kept */
+    uint64_t publish_bytes;              /* of HTTP publishes under way; more are refused */
+    uint64_t message_bytes;              /* largest payload: an envelope counts with its wrapping */
+    bool count_streams; /* receivers of a publish are streams, counted here (memory broker) */
+};
+
+struct core *core_create(const struct core_options *options);
+/* core_destroy: after the broker and the workers. */
+void core_destroy(struct core **core);
+
+/* What to give a broker as its events; ctx is the core. */
+extern const struct broker_events core_broker_events;
+
+/* core_attach: the broker to use from now on; borrowed. NULL before it is destroyed. */
+void core_attach(struct core *core, struct broker *broker);
+
+/* core_take_messages: handles what the workers have posted. */
+void core_take_messages(struct core *core);
+
+/* core_tick: does what is due; returns when to call again (monotonic microseconds), 0 for never. */
+uint64_t core_tick(struct core *core);
+
+/* core_end_turn: wakes the workers that frames were posted to. Call before the loop sleeps. */
+void core_end_turn(struct core *core);
+
+/* core_stop_workers: posts MSG_STOP; core_workers_left: how many have not said MSG_STOPPED. */
+void core_stop_workers(struct core *core);
+uint32_t core_workers_left(const struct core *core);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * A frame: the SSE bytes of one message, made once, immutable, counted, shared by every queue of
+ * every thread. Made on the core or a worker; any thread may hold and drop a reference.
+ */
+#ifndef HUB_FRAME_H
+#define HUB_FRAME_H
+
+#include "base/span.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct frame {
+    atomic_uint refs;
+    uint32_t len;     /* bytes */
+    uint64_t born_us; /* monotonic: when the message arrived; 0: a comment or control event, no
+                         message */
+    char bytes[];
+};
+
+/* frame_create: copies; the caller owns one reference. */
+struct frame *frame_create(struct span bytes, uint64_t born_us);
+
+static inline struct frame *frame_ref(struct frame *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+/* frame_unref: gives one reference back; NULL is allowed. */
+void frame_unref(struct frame *f);
+
+#endif

@@ -1,0 +1,151 @@
+#include "hub/lane.h"
+
+#include "base/mem.h"
+
+void mailbox_init(struct mailbox *box, struct lane_wake wake)
+{
+    pthread_mutex_init(&box->lock, NULL);
+    box->head = NULL;
+    box->tail = &box->head;
+    box->wake = wake;
+}
+
+void mailbox_fini(struct mailbox *box)
+{
+    for (struct msg *m = mailbox_take(box), *next; m; m = next) {
+        next = m->next;
+        msg_free(m);
+    }
+    pthread_mutex_destroy(&box->lock);
+}
+
+void mailbox_post(struct mailbox *box, struct msg *m)
+{
+    m->next = NULL;
+    pthread_mutex_lock(&box->lock);
+    bool was_empty = !box->head;
+    *box->tail = m;
+    box->tail = &m->next;
+    pthread_mutex_unlock(&box->lock);
+    if (was_empty)
+        box->wake.wake(box->wake.ctx);
+}
+
+struct msg *mailbox_take(struct mailbox *box)
+{
+    pthread_mutex_lock(&box->lock);
+    struct msg *all = box->head;
+    box->head = NULL;
+    box->tail = &box->head;
+    pthread_mutex_unlock(&box->lock);
+    return all;
+}
+
+void frame_lane_init(struct frame_lane *lane, uint64_t byte_limit)
+{
+    lane->ring = mem_zalloc(LANE_ENTRIES * sizeof(*lane->ring));
+    lane->byte_limit = byte_limit;
+    lane->posted_bytes = 0;
+    atomic_init(&lane->posted, 0);
+    atomic_init(&lane->taken, 0);
+    atomic_init(&lane->taken_bytes, 0);
+    atomic_init(&lane->starved, false);
+}
+
+void frame_lane_fini(struct frame_lane *lane)
+{
+    while (frame_lane_peek(lane))
+        frame_lane_done(lane);
+    mem_free(lane->ring);
+    lane->ring = NULL;
+}
+
+static bool lane_takes(const struct frame_lane *lane, uint64_t bytes)
+{
+    uint64_t posted = atomic_load_explicit(&lane->posted, memory_order_relaxed);
+    uint64_t waiting = posted - atomic_load(&lane->taken); /* seq_cst: see frame_lane_post */
+    uint64_t waiting_bytes =
+        lane->posted_bytes - atomic_load_explicit(&lane->taken_bytes, memory_order_acquire);
+    if (waiting == 0)
+        return true;
+    return waiting < LANE_ENTRIES && waiting_bytes + bytes <= lane->byte_limit;
+}
+
+bool frame_lane_post(struct frame_lane *lane, const struct lane_entry *e)
+{
+    uint64_t bytes = e->frame->len;
+    if (!lane_takes(lane, bytes)) {
+        atomic_store(&lane->starved, true);
+        /* The worker may have emptied it between the look and the flag: then nobody would say so.
+         */
+        if (!lane_takes(lane, bytes))
+            return false;
+    }
+    uint64_t posted = atomic_load_explicit(&lane->posted, memory_order_relaxed);
+    struct lane_entry *slot = &lane->ring[posted % LANE_ENTRIES];
+    *slot = *e;
+    frame_ref(slot->frame);
+    lane->posted_bytes += bytes;
+    atomic_store_explicit(&lane->posted, posted + 1, memory_order_release);
+    return true;
+}
+
+bool frame_lane_has_room(const struct frame_lane *lane)
+{
+    uint64_t waiting = atomic_load_explicit(&lane->posted, memory_order_relaxed) -
+                       atomic_load_explicit(&lane->taken, memory_order_relaxed);
+    return waiting <= LANE_ENTRIES / 2;
+}
+
+uint64_t frame_lane_posted(const struct frame_lane *lane)
+{
+    return atomic_load_explicit(&lane->posted, memory_order_relaxed);
+}
+
+struct lane_entry *frame_lane_peek(struct frame_lane *lane)
+{
+    uint64_t taken = atomic_load_explicit(&lane->taken, memory_order_relaxed);
+    if (taken == atomic_load_explicit(&lane->posted, memory_order_acquire))
+        return NULL;
+    return &lane->ring[taken % LANE_ENTRIES];
+}
+
+void frame_lane_done(struct frame_lane *lane)
+{
+    uint64_t taken = atomic_load_explicit(&lane->taken, memory_order_relaxed);
+    struct lane_entry *e = &lane->ring[taken % LANE_ENTRIES];
+    uint64_t bytes = e->frame->len;
+    frame_unref(e->frame);
+    *e = (struct lane_entry){0};
+    atomic_fetch_add_explicit(&lane->taken_bytes, bytes, memory_order_release);
+    /* seq_cst: pairs with the core's flag-then-look in frame_lane_post. */
+    atomic_store(&lane->taken, taken + 1);
+}
+
+void downlink_init(struct downlink *d, struct lane_wake wake, uint64_t frame_bytes)
+{
+    mailbox_init(&d->control, wake);
+    frame_lane_init(&d->frames, frame_bytes);
+    d->wake = wake;
+    d->wake_due = false;
+}
+
+void downlink_fini(struct downlink *d)
+{
+    mailbox_fini(&d->control);
+    frame_lane_fini(&d->frames);
+}
+
+void downlink_post(struct downlink *d, struct msg *m)
+{
+    m->position = frame_lane_posted(&d->frames);
+    mailbox_post(&d->control, m);
+}
+
+void downlink_flush(struct downlink *d)
+{
+    if (!d->wake_due)
+        return;
+    d->wake_due = false;
+    d->wake.wake(d->wake.ctx);
+}

@@ -1,0 +1,71 @@
+/*
+ * The core's table of topics: what is wanted of the broker, by which workers, in which form, and
+ * what of it the broker has confirmed. Pure bookkeeping on the core thread.
+ *
+ * A topic's life: OFF (known, not asked for: the broker is away) -> ASKED -> ACTIVE (confirmed) ->
+ * LEAVING (its end was asked for; messages may still come) -> gone. A topic that nobody wants
+ * lingers before LEAVING.
+ */
+#ifndef HUB_TOPICS_H
+#define HUB_TOPICS_H
+
+#include "base/list.h"
+#include "base/span.h"
+#include "proto/topic.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct shard_topic;
+
+enum topic_state { TOPIC_OFF, TOPIC_ASKED, TOPIC_ACTIVE, TOPIC_LEAVING };
+
+/* One worker's subscribers of one form. */
+struct topic_slot {
+    struct shard_topic *token; /* borrowed, the worker's; NULL when nobody there */
+    uint32_t count;
+    bool lost; /* frames for it were dropped: a gap is owed */
+};
+
+struct topic {
+    struct list node;   /* patterns: in order of creation */
+    struct list linger; /* in the list of the lingering or of the leaving */
+    uint64_t linger_until_us;
+    uint64_t streams; /* of all slots */
+    enum topic_kind kind;
+    enum topic_state state;
+    bool confirmed; /* the broker sends its messages, whatever the state says is wanted */
+    bool had; /* was confirmed before the broker went: a gap is owed at the next confirmation */
+    char *refused;   /* owned; why the broker will not have it; NULL */
+    uint32_t prefix; /* patterns: how many leading bytes are literal */
+    uint32_t name_len;
+    char *name;                /* owned, NUL-terminated; without the channel prefix */
+    struct topic_slot slots[]; /* [worker * 2 + wrapped] */
+};
+
+struct topics; /* opaque */
+
+struct topics *topics_create(uint32_t workers);
+void topics_destroy(struct topics **topics);
+
+struct topic *topics_find(const struct topics *t, enum topic_kind kind, struct span name);
+struct topic *topics_add(struct topics *t, enum topic_kind kind, struct span name);
+void topics_remove(struct topics *t, struct topic *topic);
+
+/* All topics of one kind, in no order; cursor begins at 0. Nothing may be added or removed
+ * meanwhile. */
+struct topic *topics_next(const struct topics *t, enum topic_kind kind, size_t *cursor);
+size_t topics_count(const struct topics *t, enum topic_kind kind);
+
+/* topics_patterns: the head of the list of patterns (by `node`). */
+const struct list *topics_patterns(const struct topics *t);
+
+/* topic_matches: does this pattern match the channel's name? */
+bool topic_matches(const struct topic *pattern, struct span channel);
+
+static inline struct span topic_span(const struct topic *t)
+{
+    return (struct span){.ptr = t->name, .len = t->name_len};
+}
+
+#endif

@@ -1,0 +1,395 @@
+/*
+ * The composition root: creates everything in order, runs the core's loop, destroys in reverse.
+ * Nothing else knows all the rooms.
+ */
+#include "access/access.h"
+#include "base/cast.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "broker/broker_memory.h"
+#include "broker/broker_redis.h"
+#include "cli/cli.h"
+#include "http/server.h"
+#include "hub/core.h"
+#include "ops/config.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#define GATEWAY_MAGIC 0x6a7ea001u
+
+enum {
+    DESCRIPTOR_RESERVE = 64,          /* for listeners, Redis, logs and the loops */
+    DESCRIPTORS_MOST = 1 << 20,       /* libwebsockets keeps tables of this size */
+    PUBLISH_BYTES = 64 * 1024 * 1024, /* of publishes under way */
+};
+
+struct gateway {
+    uint32_t magic;
+    struct config *config;         /* owned */
+    struct access *access;         /* owned */
+    struct namespaces *namespaces; /* owned */
+    struct metrics **metrics;      /* owned, each; [workers + 1], the core's last */
+    struct http_server *http;      /* owned */
+    struct core *core;             /* owned */
+    struct broker *broker;         /* owned */
+    struct uplink uplink;
+    struct ev_loop *loop; /* owned */
+    ev_async wake;
+    ev_prepare turn;
+    ev_timer tick;
+    ev_signal terminate, interrupt;
+    uint32_t max_connections;
+};
+
+extern char **environ;
+
+/* The core's loop */
+
+static void wake_core(void *ctx)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
+    ev_async_send(g->loop, &g->wake);
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, async->data, GATEWAY_MAGIC);
+    core_take_messages(g->core);
+    if (core_workers_left(g->core) == 0)
+        ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    /* What is due is done in on_turn, which comes before the loop sleeps. */
+}
+
+static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, prepare->data, GATEWAY_MAGIC);
+    uint64_t due = core_tick(g->core), now = clock_mono_us(&clock_system);
+    core_end_turn(g->core);
+    ev_timer_stop(loop, &g->tick);
+    if (!due)
+        return;
+    ev_timer_set(&g->tick, due > now ? (double)(due - now) / 1e6 : 0., 0.);
+    ev_timer_start(loop, &g->tick);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, signal->data, GATEWAY_MAGIC);
+    log_info("main", "signal %d: stopping", signal->signum);
+    ev_signal_stop(loop, &g->terminate);
+    ev_signal_stop(loop, &g->interrupt);
+    core_stop_workers(g->core);
+}
+
+static void create_loop(struct gateway *g)
+{
+    g->loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
+    ev_async_init(&g->wake, on_wake);
+    g->wake.data = g;
+    ev_async_start(g->loop, &g->wake);
+    ev_prepare_init(&g->turn, on_turn);
+    g->turn.data = g;
+    ev_timer_init(&g->tick, on_tick, 0., 0.);
+    g->tick.data = g;
+    ev_signal_init(&g->terminate, on_signal, SIGTERM);
+    ev_signal_init(&g->interrupt, on_signal, SIGINT);
+    g->terminate.data = g->interrupt.data = g;
+    ev_signal_start(g->loop, &g->terminate);
+    ev_signal_start(g->loop, &g->interrupt);
+    mailbox_init(&g->uplink.control, (struct lane_wake){.wake = wake_core, .ctx = g});
+}
+
+/* Creation */
+
+static void seed_maps(void)
+{
+    uint8_t key[16];
+    if (getrandom(key, sizeof(key), 0) == sizeof(key))
+        map_seed(key);
+}
+
+/*
+ * As many descriptors as the configuration asks for, or as the system gives. A limit of "infinity",
+ * as containers have it, must be cut down: libwebsockets would fall back to a few thousand.
+ */
+static void set_descriptors(struct gateway *g)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t want = g->config->limits.connections
+                      ? (rlim_t)g->config->limits.connections + DESCRIPTOR_RESERVE
+                      : limit.rlim_max;
+    if (want > DESCRIPTORS_MOST)
+        want = DESCRIPTORS_MOST;
+    if (want > limit.rlim_max)
+        want = limit.rlim_max;
+    limit.rlim_cur = want;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("main", "the descriptor limit could not be set: %s", strerror(errno));
+    uint32_t room =
+        want > DESCRIPTOR_RESERVE * 2 ? (uint32_t)want - DESCRIPTOR_RESERVE : (uint32_t)want / 2;
+    g->max_connections = room;
+    if (g->config->limits.connections && g->config->limits.connections < room)
+        g->max_connections = g->config->limits.connections;
+    if (g->config->limits.connections > room)
+        log_warn("main", "limits.connections is %u, but the descriptor limit allows %u",
+                 g->config->limits.connections, room);
+}
+
+static void create_access(struct gateway *g)
+{
+    const struct config *c = g->config;
+    struct access_key *keys = mem_zalloc((c->key_count + 1) * sizeof(*keys));
+    for (size_t i = 0; i < c->key_count; i++) {
+        keys[i].name = c->keys[i].name;
+        memcpy(keys[i].sha256, c->keys[i].sha256, sizeof(keys[i].sha256));
+        keys[i].scopes = (const char *const *)c->keys[i].scopes;
+        keys[i].scope_count = c->keys[i].scope_count;
+    }
+    struct access_options options = {
+        .open = c->open,
+        .keys = keys,
+        .key_count = c->key_count,
+        .cors_origins = (const char *const *)c->cors_origins,
+        .cors_origin_count = c->cors_origin_count,
+    };
+    g->access = access_create(&options);
+    mem_free(keys);
+}
+
+static void create_namespaces(struct gateway *g)
+{
+    const struct config *c = g->config;
+    struct namespace_settings *all = mem_zalloc((c->namespace_count + 1) * sizeof(*all));
+    for (size_t i = 0; i < c->namespace_count; i++)
+        all[i] = (struct namespace_settings){
+            .match = c->namespaces[i].match,
+            .envelope = c->namespaces[i].payload == CONFIG_PAYLOAD_ENVELOPE,
+        };
+    g->namespaces = namespaces_create(all, c->namespace_count);
+    mem_free(all);
+}
+
+static void create_metrics(struct gateway *g)
+{
+    g->metrics = mem_zalloc((g->config->workers + 1) * sizeof(*g->metrics));
+    for (uint32_t i = 0; i <= g->config->workers; i++)
+        g->metrics[i] = mem_zalloc(sizeof(**g->metrics));
+}
+
+static int create_http(struct gateway *g, struct buf *why)
+{
+    const struct config *c = g->config;
+    struct http_options options = {
+        .workers = c->workers,
+        .listen = c->listen,
+        .listen_count = c->listen_count,
+        .base_path = c->base_path,
+        .open = c->open,
+        .memory = c->broker == CONFIG_BROKER_MEMORY,
+        .retry_ms = c->stream.retry_ms,
+        .heartbeat_seconds = c->stream.heartbeat_seconds,
+        .request_seconds = c->limits.request_seconds,
+        .max_connections = g->max_connections,
+        .max_channels = c->limits.channels,
+        .name_bytes = c->limits.name_bytes,
+        .body_bytes = c->limits.body_bytes,
+        .message_bytes = c->limits.message_bytes,
+        .queue_bytes = c->limits.queue_bytes,
+        .cors_origins = c->cors_origins,
+        .cors_origin_count = c->cors_origin_count,
+        .access = g->access,
+        .namespaces = g->namespaces,
+        .clock = &clock_system,
+        .uplink = &g->uplink,
+        .metrics = g->metrics,
+    };
+    return http_server_create(&options, &g->http, why);
+}
+
+static void create_core(struct gateway *g)
+{
+    const struct config *c = g->config;
+    struct core_options options = {
+        .workers = c->workers,
+        .downlinks = http_server_downlinks(g->http),
+        .uplink = &g->uplink,
+        .clock = &clock_system,
+        .namespaces = g->namespaces,
+        .metrics = g->metrics[c->workers],
+        .channel_prefix = c->channel_prefix,
+        .linger_us = (uint64_t)c->redis_linger_ms * 1000,
+        .publish_bytes = PUBLISH_BYTES,
+        .message_bytes = c->limits.message_bytes,
+        .count_streams = c->broker == CONFIG_BROKER_MEMORY,
+    };
+    g->core = core_create(&options);
+}
+
+static void start_broker(struct gateway *g)
+{
+    const struct config *c = g->config;
+    if (c->broker == CONFIG_BROKER_MEMORY) {
+        g->broker = broker_memory_create(&core_broker_events, g->core);
+        core_attach(g->core, g->broker);
+        broker_memory_start(g->broker);
+        log_info("main", "memory broker: one node, nothing is kept and nobody else hears it");
+        return;
+    }
+    char url[512];
+    log_info("main", "redis at %s", broker_redis_describe_url(c->redis, url, sizeof(url)));
+    struct redis_options options = {.url = c->redis, .message_bytes = c->limits.message_bytes};
+    g->broker = broker_redis_create(g->loop, &options, &core_broker_events, g->core);
+    core_attach(g->core, g->broker);
+    broker_redis_start(g->broker);
+}
+
+static int check_redis(const struct gateway *g, struct buf *why)
+{
+    char text[512];
+    if (g->config->broker != CONFIG_BROKER_REDIS ||
+        broker_redis_check_url(g->config->redis, text, sizeof(text)) == 0)
+        return 0;
+    buf_printf(why, "redis: %s", text);
+    return ERR_INVALID;
+}
+
+static int gateway_create(struct gateway *g, struct buf *why)
+{
+    int err = check_redis(g, why);
+    if (err)
+        return err;
+    set_descriptors(g);
+    create_loop(g);
+    create_access(g);
+    create_namespaces(g);
+    create_metrics(g);
+    err = create_http(g, why);
+    if (err)
+        return err;
+    create_core(g);
+    start_broker(g);
+    ev_prepare_start(g->loop, &g->turn);
+    err = http_server_start(g->http, why);
+    if (err)
+        core_stop_workers(g->core);
+    return err;
+}
+
+static void gateway_destroy(struct gateway *g)
+{
+    if (g->broker) {
+        core_attach(g->core, NULL);
+        g->broker->ops->destroy(g->broker);
+    }
+    http_server_destroy(&g->http);
+    core_destroy(&g->core);
+    if (g->loop) {
+        mailbox_fini(&g->uplink.control);
+        ev_loop_destroy(g->loop);
+    }
+    for (uint32_t i = 0; g->metrics && i <= g->config->workers; i++)
+        mem_free(g->metrics[i]);
+    mem_free(g->metrics);
+    namespaces_destroy(&g->namespaces);
+    access_destroy(&g->access);
+    config_destroy(&g->config);
+}
+
+/* Commands */
+
+static void serve_help(void)
+{
+    struct buf out = {0};
+    buf_str(&out, "Usage: sluice serve [--config FILE] [SETTINGS]\n\n"
+                  "Runs the gateway until SIGTERM or SIGINT.\n\n");
+    config_help(&out);
+    fputs(buf_cstr(&out), stdout);
+    buf_free(&out);
+}
+
+static int serve(int argc, char **argv)
+{
+    struct gateway g = {.magic = GATEWAY_MAGIC};
+    struct buf why = {0};
+    int err = config_load(argc - 1, argv + 1, environ, &g.config, &why);
+    if (err == ERR_NOT_FOUND) {
+        serve_help();
+        return 0;
+    }
+    if (!err) {
+        log_setup((enum log_level)g.config->log_level, g.config->log_json);
+        signal(SIGPIPE, SIG_IGN);
+        seed_maps();
+        err = gateway_create(&g, &why);
+    }
+    if (err) {
+        fprintf(stderr, "sluice: %s\n", buf_cstr(&why));
+    } else {
+        ev_run(g.loop, 0);
+        log_info("main", "stopped");
+    }
+    gateway_destroy(&g);
+    buf_free(&why);
+    return err == ERR_INVALID ? 2 : err ? 1 : 0;
+}
+
+static int check(int argc, char **argv)
+{
+    return cli_check(argc, argv, broker_redis_check_url);
+}
+
+static const struct command {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"serve", "run the gateway", serve},
+    {"publish", "publish one message through a gateway", cli_publish},
+    {"tail", "print a stream, reconnecting and resuming", cli_tail},
+    {"check", "validate a configuration and print what is in force", check},
+    {"reference", "print the reference page of the settings as Markdown", cli_reference},
+};
+
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+static void usage(FILE *to)
+{
+    fputs("sluice " SLUICE_VERSION ": from Redis to everything that listens over HTTP\n\n"
+          "Usage: sluice COMMAND [ARGUMENTS]\n\n",
+          to);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fputs("\n`sluice COMMAND --help` says more. `sluice --version` prints the version.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("sluice " SLUICE_VERSION);
+        return 0;
+    }
+    if (*name)
+        fprintf(stderr, "sluice: there is no command \"%s\"\n\n", name);
+    usage(stderr);
+    return 2;
+}

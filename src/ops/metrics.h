@@ -1,0 +1,102 @@
+/*
+ * What the process counts. One table makes the struct and what /metrics says of it. Each thread
+ * owns one struct metrics and is the only one that writes to it; any thread may read all of them
+ * (relaxed atomics: the one thing beside frames that threads share). Never one series per channel.
+ */
+#ifndef OPS_METRICS_H
+#define OPS_METRICS_H
+
+#include "base/buf.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* METRIC(field, type, name, label, value, help): rows of one name stand together. */
+#define METRICS(METRIC)                                                                            \
+    METRIC(connections, PROM_GAUGE, "sluice_connections", NULL, NULL, "Open event streams.")       \
+    METRIC(sockets, PROM_GAUGE, "sluice_sockets", NULL, NULL,                                      \
+           "Open HTTP connections, streams included.")                                             \
+    METRIC(accepted, PROM_COUNTER, "sluice_accepted_total", NULL, NULL,                            \
+           "HTTP connections accepted.")                                                           \
+    METRIC(streams, PROM_COUNTER, "sluice_streams_total", NULL, NULL, "Event streams opened.")     \
+    METRIC(deliveries, PROM_COUNTER, "sluice_deliveries_total", NULL, NULL,                        \
+           "Messages written to streams, whole, to the socket.")                                   \
+    METRIC(sent_bytes, PROM_COUNTER, "sluice_sent_bytes_total", NULL, NULL,                        \
+           "Bytes written to HTTP connections.")                                                   \
+    METRIC(slow_disconnects, PROM_COUNTER, "sluice_slow_disconnects_total", NULL, NULL,            \
+           "Streams closed because more than queue_bytes waited for them.")                        \
+    METRIC(heartbeats, PROM_COUNTER, "sluice_heartbeats_total", NULL, NULL, "Heartbeats sent.")    \
+    METRIC(requests_2xx, PROM_COUNTER, "sluice_http_requests_total", "code", "2xx",                \
+           "HTTP requests answered, by class of status.")                                          \
+    METRIC(requests_3xx, PROM_COUNTER, "sluice_http_requests_total", "code", "3xx", NULL)          \
+    METRIC(requests_4xx, PROM_COUNTER, "sluice_http_requests_total", "code", "4xx", NULL)          \
+    METRIC(requests_5xx, PROM_COUNTER, "sluice_http_requests_total", "code", "5xx", NULL)          \
+    METRIC(malformed, PROM_COUNTER, "sluice_http_malformed_total", NULL, NULL,                     \
+           "HTTP requests that could not be read.")                                                \
+    METRIC(timeouts, PROM_COUNTER, "sluice_http_timeouts_total", NULL, NULL,                       \
+           "Connections closed because a request did not arrive in time.")                         \
+    METRIC(accept_paused, PROM_GAUGE, "sluice_accept_paused", NULL, NULL,                          \
+           "Workers that accept nothing now because descriptors are used up.")                     \
+    METRIC(messages, PROM_COUNTER, "sluice_messages_total", NULL, NULL,                            \
+           "Messages that came from the broker and had somebody to go to, each once.")             \
+    METRIC(dropped_oversize, PROM_COUNTER, "sluice_dropped_messages_total", "reason", "oversize",  \
+           "Messages from the broker that were not passed on.")                                    \
+    METRIC(dropped_name, PROM_COUNTER, "sluice_dropped_messages_total", "reason", "name", NULL)    \
+    METRIC(invalid_utf8, PROM_COUNTER, "sluice_invalid_utf8_total", NULL, NULL,                    \
+           "Messages in which invalid UTF-8 was replaced.")                                        \
+    METRIC(no_envelope, PROM_COUNTER, "sluice_no_envelope_total", NULL, NULL,                      \
+           "Messages of an envelope namespace that were no envelope and went out raw.")            \
+    METRIC(gaps_redis, PROM_COUNTER, "sluice_gaps_total", "reason", "redis",                       \
+           "Gaps told, counted once for each topic, by reason.")                                   \
+    METRIC(gaps_overflow, PROM_COUNTER, "sluice_gaps_total", "reason", "overflow", NULL)           \
+    METRIC(lane_full, PROM_COUNTER, "sluice_lane_full_total", NULL, NULL,                          \
+           "Frames not posted because a worker's lane was full (told as gap overflow).")           \
+    METRIC(publishes, PROM_COUNTER, "sluice_publishes_total", "result", "ok",                      \
+           "Messages published over HTTP.")                                                        \
+    METRIC(publishes_failed, PROM_COUNTER, "sluice_publishes_total", "result", "failed", NULL)     \
+    METRIC(channels, PROM_GAUGE, "sluice_channels", NULL, NULL, "Channels subscribed to.")         \
+    METRIC(patterns, PROM_GAUGE, "sluice_patterns", NULL, NULL, "Patterns subscribed to.")         \
+    METRIC(redis_up, PROM_GAUGE, "sluice_redis_up", NULL, NULL,                                    \
+           "Whether the broker can be reached: 1 or 0.")                                           \
+    METRIC(redis_connects, PROM_COUNTER, "sluice_redis_connects_total", NULL, NULL,                \
+           "Times the broker became ready.")
+
+enum { METRICS_LATENCY_BUCKETS = 12 };
+
+struct metrics {
+#define METRICS_FIELD(field, type, name, label, value, help) atomic_uint_fast64_t field;
+    METRICS(METRICS_FIELD)
+#undef METRICS_FIELD
+    /* publish to write: not cumulated; the last one is +Inf */
+    atomic_uint_fast64_t latency[METRICS_LATENCY_BUCKETS + 1];
+    atomic_uint_fast64_t latency_sum_us;
+};
+
+/* Only the owning thread calls these; a plain load and store, since nobody else writes. */
+static inline void metrics_add(atomic_uint_fast64_t *field, uint64_t n)
+{
+    atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void metrics_set(atomic_uint_fast64_t *field, uint64_t value)
+{
+    atomic_store_explicit(field, value, memory_order_relaxed);
+}
+
+static inline uint64_t metrics_get(const atomic_uint_fast64_t *field)
+{
+    return atomic_load_explicit(field, memory_order_relaxed);
+}
+
+/* metrics_latency: one observation of publish to write, in microseconds. */
+void metrics_latency(struct metrics *m, uint64_t us);
+
+/* metrics_render: the sums over `n` threads, as Prometheus text, with process facts at the end. */
+void metrics_render(struct buf *out, const struct metrics *const *threads, size_t n);
+
+/* metrics_render_json: the same numbers as one JSON object, members named as the metrics are. */
+void metrics_render_json(struct buf *out, const struct metrics *const *threads, size_t n);
+
+#endif
