@@ -222,6 +222,11 @@ static void an_answer_that_repeats_the_password_is_left_out(void **state)
     fake_stop(fake);
 }
 
+static void inject(const char *bytes)
+{
+    publish(&rig, "inject", span_of(bytes));
+}
+
 static void a_beat_that_does_not_come_back_ends_the_connections(void **state)
 {
     struct fake *fake = fake_start(NULL);
@@ -238,9 +243,21 @@ static void a_beat_that_does_not_come_back_ends_the_connections(void **state)
     fake_stop(fake);
 }
 
-static void inject(const char *bytes)
+static void a_beat_that_waits_behind_messages_is_waited_for(void **state)
 {
-    publish(&rig, "inject", span_of(bytes));
+    struct fake *fake = fake_start(NULL);
+    rig_create(&rig, fake->url, &quick);
+    expect(&rig, "up", 3);
+    fake->swallow_beats = true;
+    for (int i = 0; i < 60; i++) { /* 1.5 s, far past beat_timeout_ms */
+        inject("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nok\r\n");
+        settle(&rig, 0.025);
+    }
+    assert_int_equal(heard_times(&rig, "down"), 0);
+    assert_int_equal(heard_times(&rig, "message c|-|ok\n"), 60);
+    expect(&rig, "down no answer for 600 ms\n", 1.5);
+    rig_free(&rig);
+    fake_stop(fake);
 }
 
 static void messages_of_odd_shape_are_left_out(void **state)
@@ -326,6 +343,7 @@ int main(void)
         cmocka_unit_test(an_error_said_before_the_reset_is_the_reason),
         cmocka_unit_test(an_answer_that_repeats_the_password_is_left_out),
         cmocka_unit_test(a_beat_that_does_not_come_back_ends_the_connections),
+        cmocka_unit_test(a_beat_that_waits_behind_messages_is_waited_for),
         cmocka_unit_test(messages_of_odd_shape_are_left_out),
         cmocka_unit_test(what_is_no_pubsub_reply_ends_the_connection_and_it_comes_back),
         cmocka_unit_test(an_error_in_answer_to_a_publish_is_told_to_its_publisher_alone),
