@@ -98,8 +98,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 static bool is_only_behind(const struct beat *b)
 {
     uint64_t now = clock_mono_us(&clock_system);
-    return b->patience < PATIENCE && now - link_last_read(b->pubsub) < b->interval_us &&
-           now - link_last_read(b->command) < b->timeout_us;
+    return b->patience < PATIENCE && now - link_last_read(b->pubsub) < b->timeout_us / 2 &&
+           now - link_last_read(b->command) < b->timeout_us / 2;
 }
 
 /* Of the lowest priority, so that what has come in by now is read first. */

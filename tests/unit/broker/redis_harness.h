@@ -73,7 +73,8 @@ UNUSED_FN static const char *ask(const struct server *s, const char *command)
     return answer;
 }
 
-UNUSED_FN static void server_run(struct server *s, const char *const *extra)
+/* False when it ended at once, since somebody else has taken the port meanwhile. */
+static bool server_try(struct server *s, const char *const *extra)
 {
     char port[8];
     const char *argv[32] = {"redis-server", "--port",      port,     "--bind",    "127.0.0.1",
@@ -88,26 +89,38 @@ UNUSED_FN static void server_run(struct server *s, const char *const *extra)
     assert_true(s->pid >= 0);
     if (s->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        execvp(argv[0], (char *const *)argv);
         _exit(127);
     }
     for (int i = 0; i < 500; i++) {
         const char *answer = ask(s, "PING");
         if (answer[0] == '+' || strncmp(answer, "-NOAUTH", 7) == 0)
-            return;
+            return true;
+        if (waitpid(s->pid, NULL, WNOHANG) == s->pid)
+            break;
         usleep(10000);
     }
-    fail_msg("redis-server did not start");
+    s->pid = 0;
+    return false;
+}
+
+UNUSED_FN static void server_run(struct server *s, const char *const *extra)
+{
+    assert_true(server_try(s, extra));
 }
 
 UNUSED_FN static void server_start(struct server *s, const char *const *extra)
 {
-    *s = (struct server){.port = free_port()};
+    *s = (struct server){0};
     snprintf(s->dir, sizeof(s->dir), "/tmp/sluice-unit-XXXXXX");
     assert_non_null(mkdtemp(s->dir));
     snprintf(s->socket, sizeof(s->socket), "%s/redis.sock", s->dir);
+    for (int i = 0; s->pid == 0 && i < 5; i++) {
+        s->port = free_port();
+        server_try(s, extra);
+    }
+    assert_int_not_equal(s->pid, 0);
     snprintf(s->url, sizeof(s->url), "redis://127.0.0.1:%d", s->port);
-    server_run(s, extra);
 }
 
 UNUSED_FN static void server_kill(struct server *s)
@@ -223,7 +236,7 @@ UNUSED_FN static void rig_published(void *arg, int err, const char *why, int64_t
 
 /* Quick limits, so that no test waits long; a test of the usual ones says so. */
 UNUSED_FN static const struct redis_options quick = {
-    .message_bytes = 1024 * 1024,
+    .message_bytes = 1048576,
     .connect_timeout_ms = 500,
     .command_timeout_ms = 400,
     .beat_interval_ms = 100,

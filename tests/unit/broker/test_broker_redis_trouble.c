@@ -139,7 +139,7 @@ static void a_connect_that_nobody_answers_is_given_up(void **state)
     /* With a full queue the kernel drops every further SYN without a word. */
     for (int i = 0; i < 4; i++) {
         clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        connect(clients[i], (struct sockaddr *)&to, sizeof(to));
+        (void)connect(clients[i], (struct sockaddr *)&to, sizeof(to));
     }
     snprintf(url, sizeof(url), "redis://127.0.0.1:%d", port);
     rig_create(&rig, url, &quick);
