@@ -129,8 +129,9 @@ describe("the page in Chromium", { timeout: 600000 }, () => {
 
   test("a publish that is refused shows the gateway's reason", LIMIT, async () => {
     const visitor = await visit("#channel=refusals", { quiet: false });
-    await visitor.publish({ channel: "sluice:secret", data: "no" });
-    await until(async () => /^400 \{"error":"/.test(await visitor.answer()), "a 400 with a reason");
+    await visitor.publish({ channel: "refusals", event: "named", data: "a raw payload has no event name" });
+    await until(async () => /^400 \{"error":"event: /.test(await visitor.answer()), "a 400 with a reason");
+    assert.equal(await visitor.page.locator("#rows tr").count(), 0);
     await visitor.close();
     assert.equal(visitor.errors.length, 1, "only the browser's own line about the 400");
   });
@@ -145,14 +146,14 @@ describe("the page in Chromium", { timeout: 600000 }, () => {
   });
 
   test("an API key opens a gateway that asks for one, and is kept nowhere", LIMIT, async () => {
-    const sha256 = createHash("sha256").update("correct horse").digest("hex");
+    const sha256 = createHash("sha256").update("correct-horse").digest("hex");
     const guarded = await startGateway(redis, {
       open: false, config: { keys: [{ name: "page", sha256, scopes: ["publish:guarded"] }] },
     });
     const visitor = await visit("#channel=guarded", { at: guarded, channel: "guarded", quiet: false });
     await visitor.publish({ channel: "guarded", data: "without" });
     await until(async () => /^401 /.test(await visitor.answer()), "401 without a key");
-    await visitor.publish({ channel: "guarded", data: "with", key: "correct horse" });
+    await visitor.publish({ channel: "guarded", data: "with", key: "correct-horse" });
     await visitor.row(/with$/).waitFor();
     assert.equal(await visitor.row("without").count(), 0);
     const kept = await visitor.page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href].join());
