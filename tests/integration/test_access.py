@@ -11,7 +11,7 @@ KEYS = {
     "all": ("s3cret-all", ["publish:*", "stats"]),
     "orders": ("s3cret-orders", ["publish:orders.*"]),
     "stats": ("s3cret-stats", ["stats"]),
-    "none": ("s3cret-none", []),
+    "peer": ("s3cret-peer", ["peer"]),
 }
 
 
@@ -80,7 +80,7 @@ def test_every_channel_of_a_json_publish_needs_the_scope(closed):
 def test_metrics_and_api_need_the_scope_stats(closed, target):
     assert closed.get(target).status == 401
     assert closed.get(target, bearer("orders")).status == 403
-    assert closed.get(target, bearer("none")).status == 403
+    assert closed.get(target, bearer("peer")).status == 403
     assert closed.get(target, bearer("stats")).status == 200
 
 

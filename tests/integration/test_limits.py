@@ -6,7 +6,7 @@ import pytest
 
 from harness import http
 from harness.process import until
-from harness.sse import Event, Retry
+from harness.sse import Event, Retry, Stream
 
 
 def test_a_connection_has_at_most_limits_channels_names(start_gateway):
@@ -64,6 +64,7 @@ def test_streams_over_limits_connections_are_told_busy_and_closed(start_gateway)
     assert isinstance(items[0], Retry)
     assert isinstance(items[-1], Event) and items[-1].event == "sluice.busy"
     assert isinstance(items[-1].json()["error"], str)
+    extra.close()
     kept[0].close()
     until(lambda: _is_served(gateway), 5, "the freed place to be given")
     gateway.post("/publish/full", "x")
@@ -71,9 +72,9 @@ def test_streams_over_limits_connections_are_told_busy_and_closed(start_gateway)
 
 
 def _is_served(gateway):
-    stream = gateway.stream("/events?channel=full")
-    stream.next()
-    return not isinstance(stream.next(), Event)
+    with Stream(gateway.address, "/events?channel=full") as stream:
+        stream.next()
+        return not isinstance(stream.next(), Event)
 
 
 def test_streams_over_limits_per_address_are_told_busy(start_gateway):

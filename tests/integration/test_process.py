@@ -96,6 +96,7 @@ BAD_SETTINGS = [
     ({"listen": []}, "listen"),
     ({"listen": ["nonsense"]}, "listen"),
     ({"log": {"level": "loud"}}, "log.level"),
+    ({"channel_prefix": "a*b:"}, "channel_prefix"),
 ]
 
 

@@ -232,15 +232,20 @@ def test_a_frozen_redis_is_noticed_within_ten_seconds(redis, start_gateway):
 
 
 def test_ready_and_unavailable_are_said_once_a_change_and_not_once_a_try(redis, start_gateway):
+    """A second reason (lost, then refused) is a change; the same reason again is none."""
     gateway = start_gateway(redis)
+    said = 0
     for n in range(1, 3):
         redis.kill()
-        gateway.wait_log(AWAY, 5, times=n)
-        time.sleep(3)  # several tries
-        assert len(gateway.lines(AWAY)) == n
+        gateway.wait_log(AWAY, 5, times=said + 1)
+        time.sleep(4)  # several tries
+        reasons = [line.split(": redis unavailable: ")[1] for line in gateway.lines(AWAY)[said:]]
+        assert len(set(reasons)) == len(reasons) <= 2, reasons
+        said += len(reasons)
         redis.start()
         gateway.wait_log(READY, 15, times=n + 1)
     assert len(gateway.lines(READY)) == 3
+    assert len(gateway.lines(AWAY)) == said
 
 
 def test_waiting_for_redis_costs_no_cpu_and_no_descriptors(redis, start_gateway):
@@ -292,20 +297,33 @@ def test_a_read_only_redis_refuses_the_publish_and_nothing_else(start_fake, star
     assert gateway.get("/readyz").json()["status"] == "ready"
 
 
-def test_a_replica_delivers_what_its_primary_publishes(redis, start_redis, start_gateway):
+def test_a_replica_is_refused_as_readonly_until_it_is_promoted(redis, start_redis, start_gateway):
+    """It would refuse the writes that durable channels need, and PUBLISH there reaches few."""
     replica = start_redis(replicaof=["127.0.0.1", redis.port])
-    until(lambda: b"master_link_status:up" in replica.cli("INFO", "replication"), 20, "the replica")
-    gateway = start_gateway(replica)
-    stream = gateway.subscribe("replicated")
-    redis.publish("replicated", "from the primary")
-    assert stream.data(1) == ["from the primary"]
+    gateway = start_gateway(replica, wait=False)
+    assert "READONLY" in gateway.wait_log(AWAY)[0]
+    stream = gateway.stream("/events?channel=promoted")
+    stream.comment("waiting for redis")
+    assert "READONLY" in gateway.post("/publish/promoted", "x").error()
+    replica.cli("REPLICAOF", "NO", "ONE")
+    gateway.wait_log(READY, 15)
+    stream.subscribed()
+    replica.publish("promoted", "x")
+    assert stream.data(1) == ["x"]
+
+
+def test_a_primary_that_becomes_a_replica_is_noticed(redis, start_redis, start_gateway):
+    gateway = start_gateway(redis)
+    gateway.subscribe("demoted")
+    redis.cli("REPLICAOF", "127.0.0.1", start_redis().port)
+    assert "READONLY" in gateway.wait_log(AWAY, 10)[0]
 
 
 def test_a_payload_over_message_bytes_is_dropped_counted_and_hurts_nobody(redis, start_gateway):
     gateway = start_gateway(redis, limits={"message_bytes": 1000})
     stream, bystander = gateway.subscribe("big"), gateway.subscribe("small")
     before = gateway.metrics()
-    for size in (1001, 100_000, 30_000_000):
+    for size in (1001, 100_000, 10_000_000):  # 32 MB and Redis itself would cut us off
         redis.publish("big", b"x" * size)
     redis.publish("big", b"y" * 1000)
     redis.publish("small", "unhurt")
@@ -327,6 +345,7 @@ def test_redis_killed_and_restarted_under_load_loses_no_stream(redis, start_gate
             try:
                 client = client or Resp(("127.0.0.1", redis.port))
                 client.pipeline([("PUBLISH", "load", "x" * 200)] * 20)
+                time.sleep(0.02)  # as fast as this test reads
             except (OSError, ConnectionError, RedisError):
                 client = None
                 time.sleep(0.05)
@@ -337,21 +356,17 @@ def test_redis_killed_and_restarted_under_load_loses_no_stream(redis, start_gate
     publisher.start()
     try:
         for n in range(2, 5):
-            for stream in streams[::5]:
+            for stream in streams:
                 stream.drain()
             redis.restart()
             gateway.wait_log(READY, 15, times=n)
     finally:
         ending.set()
         publisher.join(10)
-    survivors = 0
     for stream in streams:
-        if stream.is_open():
-            survivors += 1
-            heard(stream, redis, "load", "after all")
-    slow = gateway.metric("sluice_slow_disconnects_total")
-    assert survivors + slow == len(streams), (survivors, slow)
-    assert survivors > 0
+        assert stream.is_open()
+        heard(stream, redis, "load", "after all")
+    assert gateway.metric("sluice_slow_disconnects_total") == 0
 
 
 @pytest.mark.root

@@ -249,14 +249,6 @@ def test_the_channel_prefix_is_added_in_redis_and_taken_off_for_clients(
         ("news", "direct"), ("p.1", "by pattern"), ("news", "by http")]
 
 
-def test_glob_characters_in_the_channel_prefix_stand_for_themselves(shared_redis, start_gateway):
-    gateway = start_gateway(shared_redis, channel_prefix="a*b:")
-    stream = gateway.subscribe(pattern="n.*")
-    shared_redis.publish("aXb:n.1", "not ours")
-    shared_redis.publish("a*b:n.1", "ours")
-    assert stream.data(1) == ["ours"]
-
-
 def test_a_unix_socket_listener_streams_like_tcp(shared_redis, start_gateway, tmp_path):
     path = str(tmp_path / "gateway.sock")
     gateway = start_gateway(shared_redis, listen=["127.0.0.1:0", "unix:" + path])

@@ -87,7 +87,7 @@ class Gateway:
         def enough():
             found = self.lines(pattern)
             return found if len(found) >= times else None
-        return until(enough, seconds, f"{times} x {pattern!r} in the log:\n{self.log()[-2000:]}")
+        return until(enough, seconds, lambda: f"{times} x {pattern!r} in the log:\n{self.log()[-2000:]}")
 
     # -- requests --------------------------------------------------------------------------------
 

@@ -118,14 +118,6 @@ def raw(address, data, method="GET", timeout=10.0):
         return read_response(file, method)
 
 
-def raw_or_closed(address, data, timeout=10.0):
-    """Like raw, but None when the server closes without an answer."""
-    try:
-        return raw(address, data, timeout=timeout)
-    except ConnectionError:
-        return None
-
-
 class Connection:
     """A kept-alive connection for several requests."""
 

@@ -30,13 +30,14 @@ def clean_env(**extra):
 
 
 def until(predicate, seconds=5.0, what="the condition", step=0.02):
-    """The first true answer of predicate(), or AssertionError after `seconds`."""
+    """The first true answer of predicate(), or AssertionError after `seconds`; what: text, or makes it."""
     end = time.monotonic() + seconds
     while True:
         answer = predicate()
         if answer:
             return answer
         if time.monotonic() > end:
+            what = what() if callable(what) else what
             raise AssertionError(f"waited {seconds} s for {what}; the last answer was {answer!r}")
         time.sleep(step)
 

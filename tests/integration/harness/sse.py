@@ -1,5 +1,6 @@
 """A Server-Sent Events client that is stricter than any browser: what it does not know, it refuses."""
 
+import contextlib
 import json
 import socket
 import time
@@ -174,18 +175,17 @@ class Stream:
         self.comment("subscribed", timeout)
         return self
 
-    def is_open(self):
-        """Whether the peer has not closed; what has come is kept."""
-        while not self.ended:
-            try:
-                self._fill(time.monotonic() + 0.05)
-            except TimeoutError:
-                return True
-        return False
+    def is_open(self, seconds=0.05):
+        """Whether the peer has not closed; what comes meanwhile is kept."""
+        end = time.monotonic() + seconds
+        with contextlib.suppress(TimeoutError):
+            while not self.ended:
+                self._fill(end)
+        return not self.ended
 
     def drain(self):
         """Reads what has come and forgets it."""
-        self.is_open()
+        self.is_open(0.01)
         self.waiting.clear()
 
     def rest(self, timeout=5.0):
