@@ -45,8 +45,8 @@ void frame_lane_init(struct frame_lane *lane, uint64_t byte_limit)
 {
     lane->ring = mem_zalloc(LANE_ENTRIES * sizeof(*lane->ring));
     lane->byte_limit = byte_limit;
-    lane->posted_bytes = 0;
     atomic_init(&lane->posted, 0);
+    atomic_init(&lane->posted_bytes, 0);
     atomic_init(&lane->taken, 0);
     atomic_init(&lane->taken_bytes, 0);
     atomic_init(&lane->starved, false);
@@ -60,15 +60,19 @@ void frame_lane_fini(struct frame_lane *lane)
     lane->ring = NULL;
 }
 
+static uint64_t lane_bytes(const struct frame_lane *lane)
+{
+    return atomic_load_explicit(&lane->posted_bytes, memory_order_relaxed) -
+           atomic_load_explicit(&lane->taken_bytes, memory_order_acquire);
+}
+
 static bool lane_takes(const struct frame_lane *lane, uint64_t bytes)
 {
     uint64_t posted = atomic_load_explicit(&lane->posted, memory_order_relaxed);
     uint64_t waiting = posted - atomic_load(&lane->taken); /* seq_cst: see frame_lane_post */
-    uint64_t waiting_bytes =
-        lane->posted_bytes - atomic_load_explicit(&lane->taken_bytes, memory_order_acquire);
     if (waiting == 0)
         return true;
-    return waiting < LANE_ENTRIES && waiting_bytes + bytes <= lane->byte_limit;
+    return waiting < LANE_ENTRIES && lane_bytes(lane) + bytes <= lane->byte_limit;
 }
 
 bool frame_lane_post(struct frame_lane *lane, const struct lane_entry *e)
@@ -85,7 +89,7 @@ bool frame_lane_post(struct frame_lane *lane, const struct lane_entry *e)
     struct lane_entry *slot = &lane->ring[posted % LANE_ENTRIES];
     *slot = *e;
     frame_ref(slot->frame);
-    lane->posted_bytes += bytes;
+    atomic_fetch_add_explicit(&lane->posted_bytes, bytes, memory_order_relaxed);
     atomic_store_explicit(&lane->posted, posted + 1, memory_order_release);
     return true;
 }
@@ -94,7 +98,7 @@ bool frame_lane_has_room(const struct frame_lane *lane)
 {
     uint64_t waiting = atomic_load_explicit(&lane->posted, memory_order_relaxed) -
                        atomic_load_explicit(&lane->taken, memory_order_relaxed);
-    return waiting <= LANE_ENTRIES / 2;
+    return waiting <= LANE_ENTRIES / 2 && lane_bytes(lane) <= lane->byte_limit / 2;
 }
 
 uint64_t frame_lane_posted(const struct frame_lane *lane)

@@ -49,7 +49,7 @@ struct frame_lane {
     struct lane_entry *ring; /* owned, LANE_ENTRIES */
     uint64_t byte_limit;     /* of frames under way; an empty lane takes one of any size */
     _Alignas(64) atomic_uint_fast64_t posted; /* written by the core */
-    uint64_t posted_bytes;                    /* the core's own */
+    atomic_uint_fast64_t posted_bytes;        /* written by the core */
     _Alignas(64) atomic_uint_fast64_t taken;  /* written by the worker */
     atomic_uint_fast64_t taken_bytes;         /* written by the worker */
     _Alignas(64) atomic_bool starved;         /* the core was refused and wants to hear of room */
@@ -60,7 +60,7 @@ void frame_lane_fini(struct frame_lane *lane);
 /* frame_lane_post: takes a reference of its own. False when the lane is full (and starved is set).
  */
 bool frame_lane_post(struct frame_lane *lane, const struct lane_entry *e);
-/* frame_lane_has_room: is at least half of it free? */
+/* frame_lane_has_room: is at least half of it free, by entries and by bytes? Either side asks. */
 bool frame_lane_has_room(const struct frame_lane *lane);
 uint64_t frame_lane_posted(const struct frame_lane *lane);
 /* frame_lane_peek: the next entry, borrowed until frame_lane_done; NULL when empty. */
