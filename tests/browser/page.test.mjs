@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { launch, openPage } from "./lib/browser.mjs";
 import { startGateway, startRedis, until } from "./lib/servers.mjs";
 
@@ -160,6 +162,28 @@ describe("the page in Chromium", { timeout: 600000 }, () => {
     assert.equal(kept, `0,0,,${guarded.url}/#channel=guarded`);
     await visitor.close();
     await guarded.stop();
+  });
+
+  test("below a base path the page finds its files, its stream and where to publish", LIMIT, async () => {
+    const below = await startGateway(redis, { args: ["--base-path", "/live/x"] });
+    const visitor = await openPage(browser, `${below.url}/live/x/#channel=below`);
+    await visitor.connected();
+    await until(() => redis.subscriptions("below"), "a subscription");
+    await visitor.publish({ channel: "below", data: "from below" });
+    await visitor.row("from below").waitFor();
+    await visitor.page.getByRole("status").filter({ hasText: /^Redis up$/ }).waitFor();
+    await visitor.close();
+    assert.deepEqual(visitor.errors, []);
+    await below.stop();
+  });
+
+  test("the command that an empty page proposes publishes to what it listens to", LIMIT, async () => {
+    const visitor = await visit("#channel=it%27s+a+%22name%22", { channel: `it's a "name"` });
+    const curl = (await visitor.page.locator("#try").textContent()).split("\n")[1];
+    await promisify(execFile)("sh", ["-c", curl.replace("curl ", "curl -sf --noproxy '*' ")]);
+    await visitor.row("hello").waitFor();
+    assert.equal((await cells(visitor.row("hello"))).channel, `it's a "name"`);
+    await visitor.close();
   });
 
   test("the page allows nothing from elsewhere and nothing inline", LIMIT, async () => {

@@ -126,8 +126,14 @@ function listen(next) {
 
 function drawNames() {
   element("names").replaceChildren(...names.map(drawName));
-  const first = names.find(({ kind }) => kind === "channel")?.name ?? "default";
-  element("try").textContent = `redis-cli PUBLISH '${first.replaceAll("'", "'\\''")}' 'hello'`;
+  element("try").textContent = commandsFor(names.find(({ kind }) => kind === "channel")?.name ?? "default");
+}
+
+// What a person may paste into a shell; PORT, since only the gateway knows where its Redis is.
+function commandsFor(channel) {
+  const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
+  const url = new URL(`publish/${encodeURIComponent(channel)}`, document.baseURI);
+  return `redis-cli -p PORT PUBLISH ${quote(channel)} hello\ncurl -d hello ${quote(url.href)}`;
 }
 
 function drawName(entry) {
