@@ -107,11 +107,15 @@ export async function startGateway(redis, { port = 0, open = true, args = [], co
   gateway.url = `http://127.0.0.1:${gateway.port}`;
   await gateway.says(/redis ready/);
   const stop = gateway.stop;
-  gateway.kill = () => stop("SIGKILL");
+  const end = async (signal) => {
+    const ended = await stop(signal);
+    await rm(folder, { recursive: true, force: true });
+    return ended;
+  };
+  gateway.kill = () => end("SIGKILL");
   // A clean end is part of every test: a sanitizer's report makes the exit status another than 0.
   gateway.stop = async () => {
-    const ended = await stop("SIGTERM");
-    await rm(folder, { recursive: true, force: true });
+    const ended = await end("SIGTERM");
     if (ended.signal !== "SIGKILL" && ended.code !== 0) {
       throw new Error(`the gateway ended with ${JSON.stringify(ended)}\n${gateway.log}`);
     }
