@@ -39,3 +39,16 @@ void endpoint_asset(struct exchange *x)
     exchange_reply(x, &reply);
     buf_free(&headers);
 }
+
+/* The page's links are relative: without the slash they would miss the base path. */
+void endpoint_base(struct exchange *x)
+{
+    struct buf headers = {0};
+    struct span query = x->req.query;
+    buf_printf(&headers, "Location: %s/%s", exchange_worker(x)->options->base_path,
+               query.len ? "?" : "");
+    buf_span(&headers, query);
+    buf_str(&headers, "\r\n");
+    exchange_reply(x, &(struct reply){.status = 308, .headers = buf_cstr(&headers)});
+    buf_free(&headers);
+}

@@ -18,14 +18,20 @@ struct item {
     struct span channel, event, data;
 };
 
-static bool limits_hold(struct exchange *x, const struct item *item, const char *where)
+static bool name_ok(struct exchange *x, const struct item *item, const char *where)
 {
-    const struct http_options *o = exchange_worker(x)->options;
-    const char *wrong = channel_name_error(item->channel, o->name_bytes);
+    const char *wrong = channel_name_error(item->channel, exchange_worker(x)->options->name_bytes);
     if (wrong)
         exchange_error(x, channel_reserved(item->channel) ? 403 : 400, "%schannel: the name %s",
                        where, wrong);
-    else if (item->event.ptr && (wrong = sse_field_error(item->event)))
+    return !wrong;
+}
+
+static bool limits_hold(struct exchange *x, const struct item *item, const char *where)
+{
+    const struct http_options *o = exchange_worker(x)->options;
+    const char *wrong = item->event.ptr ? sse_field_error(item->event) : NULL;
+    if (wrong)
         exchange_error(x, 400, "%sevent: %s", where, wrong);
     else if (item->data.len > o->message_bytes)
         exchange_error(x, 413, "%sdata: %zu bytes are over message_bytes (%" PRIu64 ")", where,
@@ -53,8 +59,9 @@ static bool item_ok(struct exchange *x, const struct item *item, size_t index, b
     char where[32] = "";
     if (!single)
         snprintf(where, sizeof(where), "[%zu].", index);
-    return limits_hold(x, item, where) && form_fits(x, item, where) &&
-           exchange_may(x, ACCESS_PUBLISH, item->channel);
+    /* Who may not publish there learns nothing of the channel's settings. */
+    return name_ok(x, item, where) && exchange_may(x, ACCESS_PUBLISH, item->channel) &&
+           limits_hold(x, item, where) && form_fits(x, item, where);
 }
 
 static struct span keep(struct buf *bytes, struct span s)

@@ -19,6 +19,7 @@ static const struct status_text {
     {202, "Accepted"},
     {204, "No Content"},
     {304, "Not Modified"},
+    {308, "Permanent Redirect"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},
@@ -104,8 +105,6 @@ static bool strip_base(struct exchange *x)
     if (!span_starts(x->path, base) || (n && x->path.len > n && x->path.ptr[n] != '/'))
         return false;
     x->path = span_make(x->path.ptr + n, x->path.len - n);
-    if (x->path.len == 0)
-        x->path = span_of("/");
     return true;
 }
 

@@ -3,6 +3,7 @@
 #define READS (METHOD(HTTP1_GET) | METHOD(HTTP1_HEAD))
 
 static const struct route routes[] = {
+    {"", false, READS, NULL, endpoint_base}, /* the base path without its slash */
     {"/events", false, READS, NULL, endpoint_events},
     {"/api/events", false, READS, NULL, endpoint_events},
     {"/publish", false, METHOD(HTTP1_POST), endpoint_publish_admit, endpoint_publish},

@@ -34,6 +34,7 @@ void endpoint_metrics(struct exchange *x);
 void endpoint_stats(struct exchange *x);
 void endpoint_channels(struct exchange *x);
 void endpoint_asset(struct exchange *x);
+void endpoint_base(struct exchange *x);
 
 struct asset;
 /* asset_find: the compiled-in file of that path; NULL when there is none. */
