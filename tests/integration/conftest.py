@@ -1,6 +1,7 @@
 """Fixtures: a bound on every test's time, servers that are always ended, and how they ended."""
 
 import contextlib
+import itertools
 import resource
 import signal
 
@@ -139,7 +140,23 @@ def redis(start_redis):
 
 
 @pytest.fixture(scope="module")
-def gateway(shared_redis, module_makers):
-    """One gateway a test file, open, with two workers, on the shared Redis; envelopes under env."""
+def module_gateway(shared_redis, module_makers):
     return module_makers.add(Gateway(shared_redis, redis_linger_ms=100, namespaces=[
         {"match": "env.*", "payload": "envelope"}, {"match": "*"}]))
+
+
+@pytest.fixture
+def gateway(module_gateway):
+    """One gateway a test file, open, with two workers, on the shared Redis; envelopes under env."""
+    yield module_gateway
+    assert module_gateway.alive(), module_gateway.log()[-3000:]
+    module_gateway.close_streams()
+
+
+_names = itertools.count(1)
+
+
+@pytest.fixture
+def name():
+    """A channel's name that no other test has: a late message of another must not be taken for ours."""
+    return f"name{next(_names)}"

@@ -1,11 +1,12 @@
 """Limits: each is kept, named in the answer, and hurts nobody else."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from harness import http
-from harness.process import until
+from harness.process import cpu_seconds, until
 from harness.sse import Event, Retry, Stream
 
 
@@ -125,3 +126,26 @@ def test_a_target_without_end_is_refused(gateway):
     assert answer.status == 414
     answer.error()
     assert gateway.get("/healthz").status == 200
+
+
+@pytest.mark.deadline(60)
+def test_running_out_of_descriptors_ends_nothing_and_costs_no_cpu(start_gateway):
+    """Who comes too late waits or is told; the streams that are open go on."""
+    few = SimpleNamespace(prefix=["prlimit", "--nofile=120:120"])
+    gateway = start_gateway(within=few)
+    kept = gateway.subscribe("kept")
+    crowd = []
+    try:
+        for _ in range(300):
+            crowd.append(http.connect(gateway.address))
+            crowd[-1].sendall(http.request_bytes(gateway.address, "GET", "/events?channel=kept"))
+        time.sleep(1)
+        before = cpu_seconds(gateway.child.pid)
+        time.sleep(2)
+        assert cpu_seconds(gateway.child.pid) - before < 0.5, "it spins at the limit"
+        assert kept.is_open() and gateway.alive()
+    finally:
+        for sock in crowd:
+            sock.close()
+    until(lambda: gateway.post("/publish/kept", "still here").status == 200, 10, "room again")
+    assert kept.data(1) == ["still here"]

@@ -26,7 +26,7 @@ def run(*args, env=None, stdin=None, timeout=20):
 def test_a_signal_ends_it_cleanly_with_streams_open(redis, start_gateway, signum):
     gateway = start_gateway(redis)
     streams = [gateway.subscribe("end", pattern="e*") for _ in range(30)]
-    gateway.streams = []
+    gateway.streams = []  # stay open beyond the end
     began = time.monotonic()
     gateway.stop(signum)
     assert time.monotonic() - began < 12

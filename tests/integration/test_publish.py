@@ -119,16 +119,16 @@ def test_all_are_validated_before_any_is_published(gateway):
     ("a string", "a string"), (12, "12"), (None, "null"), (True, "true"), ({"a": [1, {"b": "c"}]},
      '{"a":[1,{"b":"c"}]}'), ([], "[]"), ("", ""), ("two\nlines", "two\nlines"), ("ü😀", "ü😀"),
 ])
-def test_a_string_is_published_as_it_is_and_other_json_compact(gateway, data, wanted):
-    stream = gateway.subscribe("forms")
-    assert gateway.post("/publish", {"channel": "forms", "data": data}).status == 200
+def test_a_string_is_published_as_it_is_and_other_json_compact(gateway, name, data, wanted):
+    stream = gateway.subscribe(name)
+    assert gateway.post("/publish", {"channel": name, "data": data}).status == 200
     assert stream.data(1) == [wanted]
 
 
 @pytest.mark.parametrize("text", ["1.10", "1e400", "12345678901234567890", "0.30000000000000004"])
-def test_numbers_keep_their_digits(gateway, text):
-    stream = gateway.subscribe("digits")
-    gateway.post("/publish", f'{{"channel":"digits","data":{{"n":{text}}}}}')
+def test_numbers_keep_their_digits(gateway, name, text):
+    stream = gateway.subscribe(name)
+    gateway.post("/publish", f'{{"channel":"{name}","data":{{"n":{text}}}}}')
     assert stream.data(1) == [f'{{"n":{text}}}']
 
 

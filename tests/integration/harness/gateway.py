@@ -35,8 +35,9 @@ def merged(base, extra):
 class Gateway:
     """
     `settings` is the configuration file, laid over: one loopback listener, two workers, open. A Redis
-    or its URL may be given as `redis`; none means the memory broker. stop() is part of every test: it
-    must end with 0 and without a sanitizer's report.
+    or its URL may be given as `redis`; none means the memory broker. `within` has the `prefix` of its
+    command line (NetNs). stop() is part of every test: it must end with 0 and without a sanitizer's
+    report.
     """
 
     def __init__(self, redis=None, kind="asan", within=None, env=None, args=(), wait=True, **settings):
@@ -138,10 +139,14 @@ class Gateway:
     def alive(self):
         return self.child.poll() is None
 
-    def stop(self, signum=signal.SIGTERM, seconds=20):
-        """Ends it and checks how it ended; twice is allowed."""
+    def close_streams(self):
         for stream in self.streams:
             stream.close()
+        self.streams = []
+
+    def stop(self, signum=signal.SIGTERM, seconds=20):
+        """Ends it and checks how it ended; twice is allowed."""
+        self.close_streams()
         if self.child.poll() is None:
             self.child.send_signal(signum)
         try:
@@ -159,6 +164,5 @@ class Gateway:
         if self.child.poll() is None:
             self.child.kill()
             self.child.wait()
-        for stream in self.streams:
-            stream.close()
+        self.close_streams()
         shutil.rmtree(self.dir, ignore_errors=True)
