@@ -203,6 +203,7 @@ static int create_http(struct gateway *g, struct buf *why)
         .heartbeat_seconds = c->stream.heartbeat_seconds,
         .request_seconds = c->limits.request_seconds,
         .max_connections = g->max_connections,
+        .max_per_address = c->limits.per_address,
         .max_channels = c->limits.channels,
         .name_bytes = c->limits.name_bytes,
         .body_bytes = c->limits.body_bytes,

@@ -39,8 +39,30 @@ static void tune_socket(int fd, bool is_unix)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
 }
 
-void conn_accept(struct worker *w, int fd, bool is_unix)
+/* What is over a limit is let in far enough to be told so: a refused connect says nothing to
+ * anybody. */
+static void count_in(struct conn *c)
 {
+    const struct http_options *o = c->worker->options;
+    struct http_server *server = c->worker->server;
+    if (atomic_fetch_add(&server->sockets, 1) >= o->max_connections)
+        c->too_many = "the gateway has all the connections it may have";
+    if (server->addresses && !c->is_unix &&
+        addresses_enter(server->addresses, &c->address) > o->max_per_address)
+        c->too_many = "this address has all the connections it may have";
+}
+
+static void count_out(struct conn *c)
+{
+    struct http_server *server = c->worker->server;
+    atomic_fetch_sub(&server->sockets, 1);
+    if (server->addresses && !c->is_unix)
+        addresses_leave(server->addresses, &c->address);
+}
+
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from)
+{
+    bool is_unix = !from;
     tune_socket(fd, is_unix);
     lws_sock_file_fd_type desc = {.sockfd = fd};
     struct lws *wsi = lws_adopt_descriptor_vhost(w->vhost, LWS_ADOPT_SOCKET, desc, NULL, NULL);
@@ -52,9 +74,11 @@ void conn_accept(struct worker *w, int fd, bool is_unix)
     c->wsi = wsi;
     c->fd = fd;
     c->is_unix = is_unix;
+    if (from)
+        c->address = address_of(from);
+    count_in(c);
     lws_set_opaque_user_data(wsi, c);
     list_append(&w->conns, &c->node);
-    atomic_fetch_add(&w->server->sockets, 1);
     metrics_add(&w->metrics->accepted, 1);
     metrics_set(&w->metrics->sockets, metrics_get(&w->metrics->sockets) + 1);
     wheel_set(&w->wheel, &c->deadline, w->options->request_seconds);
@@ -70,7 +94,7 @@ static void conn_free(struct conn *c)
     list_remove(&c->node);
     buf_free(&c->in);
     outq_clear(&c->out);
-    atomic_fetch_sub(&w->server->sockets, 1);
+    count_out(c);
     metrics_set(&w->metrics->sockets, metrics_get(&w->metrics->sockets) - 1);
     c->magic = 0;
     mem_free(c);

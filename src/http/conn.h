@@ -37,13 +37,15 @@ struct conn {
     struct lws *wsi;       /* borrowed: libwebsockets's */
     int fd;                /* borrowed: libwebsockets's */
     bool is_unix;
-    bool blocked;     /* the socket takes no more: waits for POLLOUT */
-    bool paused;      /* reading is switched off */
-    bool close_next;  /* no further request on this connection */
-    bool goodbye;     /* is to end politely at the end of the turn */
-    bool in_input;    /* conn_process is on the stack */
-    struct list node; /* in worker->conns */
-    struct list mark; /* in worker->reap or worker->dirty */
+    const char *too_many;   /* static: why it may not have anything but this answer; NULL */
+    struct address address; /* of the client */
+    bool blocked;           /* the socket takes no more: waits for POLLOUT */
+    bool paused;            /* reading is switched off */
+    bool close_next;        /* no further request on this connection */
+    bool goodbye;           /* is to end politely at the end of the turn */
+    bool in_input;          /* conn_process is on the stack */
+    struct list node;       /* in worker->conns */
+    struct list mark;       /* in worker->reap or worker->dirty */
     struct wheel_entry deadline;
     struct buf in; /* bytes not yet understood */
     struct outq out;
@@ -51,8 +53,9 @@ struct conn {
     struct stream *stream;     /* owned; only in CONN_STREAM */
 };
 
-/* conn_accept: takes a connected socket over; closes it when that fails. */
-void conn_accept(struct worker *w, int fd, bool is_unix);
+/* conn_accept: takes a connected socket over; closes it when that fails. `from` is NULL for a unix
+ * socket. */
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from);
 
 /* conn_callback: libwebsockets's callback for raw sockets. */
 int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

@@ -77,12 +77,6 @@ static void answer_head(struct exchange *x)
                                                  "X-Accel-Buffering: no\r\n"});
 }
 
-static bool room_for_one(struct exchange *x)
-{
-    struct worker *w = exchange_worker(x);
-    return atomic_load(&w->server->sockets) <= w->options->max_connections;
-}
-
 void endpoint_events(struct exchange *x)
 {
     const struct http_options *o = exchange_worker(x)->options;
@@ -97,8 +91,8 @@ void endpoint_events(struct exchange *x)
     ok = ok && read_options(x, &options);
     if (ok && x->req.method == HTTP1_HEAD)
         answer_head(x);
-    else if (ok && !room_for_one(x))
-        stream_busy(x, "the gateway has all the connections it may have");
+    else if (ok && x->conn->too_many)
+        stream_busy(x, x->conn->too_many);
     else if (ok)
         stream_open(x, &options);
     mem_free(wants);

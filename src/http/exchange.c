@@ -177,6 +177,11 @@ bool exchange_begin(struct exchange *x)
         x->conn->close_next = true;
     identify(x);
     x->route = strip_base(x) ? router_find(x->path) : NULL;
+    if (x->conn->too_many && !(x->route && x->route->always)) {
+        x->conn->close_next = true;
+        exchange_error(x, 503, "%s", x->conn->too_many);
+        return false;
+    }
     if (!x->route && x->req.method != HTTP1_OPTIONS) {
         exchange_error(x, 404, "nothing is here: %.*s",
                        (int)(x->req.path.len > 100 ? 100 : x->req.path.len), x->req.path.ptr);

@@ -234,9 +234,11 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
     struct worker *w = io->data;
     struct listener *l = (struct listener *)(void *)io;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from = {0};
+        socklen_t len = sizeof(from);
+        int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_accept(w, fd, l->is_unix);
+            conn_accept(w, fd, l->is_unix ? NULL : &from);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

@@ -3,21 +3,21 @@
 #define READS (METHOD(HTTP1_GET) | METHOD(HTTP1_HEAD))
 
 static const struct route routes[] = {
-    {"", false, READS, NULL, endpoint_base}, /* the base path without its slash */
-    {"/events", false, READS, NULL, endpoint_events},
-    {"/api/events", false, READS, NULL, endpoint_events},
-    {"/publish", false, METHOD(HTTP1_POST), endpoint_publish_admit, endpoint_publish},
-    {"/publish/", true, METHOD(HTTP1_POST), endpoint_publish_channel_admit,
+    {"", false, false, READS, NULL, endpoint_base}, /* the base path without its slash */
+    {"/events", false, true, READS, NULL, endpoint_events},
+    {"/api/events", false, true, READS, NULL, endpoint_events},
+    {"/publish", false, false, METHOD(HTTP1_POST), endpoint_publish_admit, endpoint_publish},
+    {"/publish/", true, false, METHOD(HTTP1_POST), endpoint_publish_channel_admit,
      endpoint_publish_channel},
-    {"/healthz", false, READS, NULL, endpoint_healthz},
-    {"/readyz", false, READS, NULL, endpoint_readyz},
-    {"/metrics", false, READS, NULL, endpoint_metrics},
-    {"/api/stats", false, READS, NULL, endpoint_stats},
-    {"/api/channels", false, READS, NULL, endpoint_channels},
+    {"/healthz", false, true, READS, NULL, endpoint_healthz},
+    {"/readyz", false, true, READS, NULL, endpoint_readyz},
+    {"/metrics", false, true, READS, NULL, endpoint_metrics},
+    {"/api/stats", false, true, READS, NULL, endpoint_stats},
+    {"/api/channels", false, true, READS, NULL, endpoint_channels},
 };
 
 /* The files of the page have no lines of their own: they are looked up among the assets. */
-static const struct route asset_route = {"", true, READS, NULL, endpoint_asset};
+static const struct route asset_route = {"", true, false, READS, NULL, endpoint_asset};
 
 const struct route *router_find(struct span path)
 {

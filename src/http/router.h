@@ -9,6 +9,8 @@
 struct route {
     const char *path; /* without the base path */
     bool prefix;      /* the path goes on: the rest is the endpoint's */
+    bool
+        always; /* also for a connection over the limits: the operator's, and what says so itself */
     unsigned methods; /* METHOD() bits; OPTIONS is answered for all */
     /* may refuse before the body is read: false when it has answered; NULL */
     bool (*admit)(struct exchange *x);

@@ -43,6 +43,8 @@ int http_server_create(const struct http_options *options, struct http_server **
         downlink_init(&server->downlinks[i],
                       (struct lane_wake){.wake = wake_worker, .ctx = &server->workers[i]},
                       LANE_BYTES);
+    if (options->max_per_address)
+        server->addresses = addresses_create();
     int err = listeners_open(server, why);
     for (uint32_t i = 0; !err && i < options->workers; i++)
         err = worker_init(&server->workers[i], server, i, why);
@@ -89,6 +91,7 @@ void http_server_destroy(struct http_server **server)
             worker_fini(&s->workers[i]);
     for (uint32_t i = 0; i < s->options.workers; i++)
         downlink_fini(&s->downlinks[i]);
+    addresses_destroy(&s->addresses);
     free(s->downlinks);
     mem_free(s->workers);
     mem_free(s);

@@ -30,6 +30,7 @@ struct http_options {
     bool memory; /* no Redis: what "receivers" counts, and what readiness means */
     uint32_t retry_ms, heartbeat_seconds, request_seconds;
     uint32_t max_connections; /* streams and requests, all workers together */
+    uint32_t max_per_address; /* the same for one client address; 0: no limit */
     uint32_t max_channels, name_bytes;
     uint64_t body_bytes, message_bytes, queue_bytes;
     char *const *cors_origins;

@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "http/addresses.h"
 #include "http/server.h"
 #include "http/wheel.h"
 #include "hub/shard.h"
@@ -63,8 +64,9 @@ struct http_server {
     struct worker *workers;     /* owned, [options.workers] */
     struct downlink *downlinks; /* owned, [options.workers] */
     uint32_t started;
-    atomic_uint sockets; /* open, of all workers: for the limit */
-    uint64_t started_us; /* monotonic */
+    atomic_uint sockets;         /* open, of all workers: for the limit */
+    struct addresses *addresses; /* owned; NULL where there is no limit for an address */
+    uint64_t started_us;         /* monotonic */
 };
 
 int worker_init(struct worker *w, struct http_server *server, uint32_t index, struct buf *why);
