@@ -141,8 +141,11 @@ static void on_subscribe(struct core *core, struct msg *m)
         t = topics_add(core->topics, m->kind, name);
         count_topics(core);
     }
-    list_remove(&t->linger);
-    if (fresh || t->state == TOPIC_LEAVING)
+    /* One on its way out is asked for again when its end is confirmed: asked before, the broker
+     * would never say when that was, and which copies come meanwhile would not be known. */
+    if (t->state != TOPIC_LEAVING)
+        list_remove(&t->linger);
+    if (fresh)
         topic_ask(core, t);
     uint32_t slot = m->worker * 2 + m->wrapped;
     struct topic_slot *s = &t->slots[slot];
@@ -167,7 +170,7 @@ static void on_unsubscribe(struct core *core, struct msg *m)
         post_topic(core, MSG_TOPIC_GONE, slot, t->slots[slot].token);
         t->slots[slot] = (struct topic_slot){0};
     }
-    if (t->streams == 0)
+    if (t->streams == 0 && t->state != TOPIC_LEAVING)
         topic_unwanted(core, t);
 }
 
@@ -255,11 +258,21 @@ static void on_up(void *ctx)
     post_broker(core, "");
 }
 
+/* One on its way out is out: it goes, or is asked for again when somebody came meanwhile. */
+static void topic_left(struct core *core, struct topic *t)
+{
+    list_remove(&t->linger);
+    if (t->streams)
+        topic_ask(core, t);
+    else
+        topic_drop(core, t);
+}
+
 /* What was on its way out will never be confirmed now. */
 static void drop_leaving(struct core *core)
 {
     for (struct list *n; (n = list_first(&core->leaving));)
-        topic_drop(core, LIST_ENTRY(n, struct topic, linger));
+        topic_left(core, LIST_ENTRY(n, struct topic, linger));
 }
 
 static void on_down(void *ctx, const char *why)
@@ -311,14 +324,8 @@ static void on_unsubscribed(void *ctx, enum topic_kind kind, struct span full)
     if (!t)
         return;
     t->confirmed = false;
-    if (t->state == TOPIC_LEAVING) {
-        topic_drop(core, t);
-    } else if (t->state == TOPIC_ACTIVE) {
-        /* Asked for again meanwhile, and a confirmation is still to come: until then something may
-         * be missed. */
-        t->state = TOPIC_ASKED;
-        t->had = true;
-    }
+    if (t->state == TOPIC_LEAVING)
+        topic_left(core, t);
 }
 
 static void on_refused(void *ctx, enum topic_kind kind, struct span full, const char *why)
@@ -327,12 +334,12 @@ static void on_refused(void *ctx, enum topic_kind kind, struct span full, const 
     struct topic *t = topic_of(core, kind, full);
     if (!t)
         return;
-    mem_free(t->refused);
-    t->refused = mem_strdup(why);
     if (t->state == TOPIC_LEAVING) {
-        topic_drop(core, t);
+        topic_left(core, t);
         return;
     }
+    mem_free(t->refused);
+    t->refused = mem_strdup(why);
     t->state = TOPIC_OFF;
     for (uint32_t slot = 0; slot < core->options.workers * 2; slot++)
         if (t->slots[slot].count)

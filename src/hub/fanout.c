@@ -3,9 +3,10 @@
  *
  * Redis sends one copy of a publication for the channel and one for each pattern that matches. Just
  * one copy counts: the channel's own where that subscription is confirmed, else that of the first
- * confirmed pattern that matches. Confirmations and messages come in one order on one connection,
- * so which copies there are is known exactly, and nothing need be compared or remembered. Who gets
- * it, the gateway's own matching decides.
+ * confirmed pattern that matches; without any it is nobody's, since the hub counts on no other
+ * subscription, though Redis may still have one. Confirmations and messages come in one order on
+ * one connection, so which copies there are is known exactly, and nothing need be compared or
+ * remembered. Who gets it, the gateway's own matching decides.
  */
 #include "base/cast.h"
 #include "base/log.h"
@@ -32,13 +33,13 @@ static bool is_the_copy(struct core *core, struct span channel, struct span patt
     if (own && own->confirmed)
         return pattern.ptr == NULL;
     if (!pattern.ptr)
-        return true;
+        return false;
     LIST_FOREACH (n, topics_patterns(core->topics)) {
         const struct topic *t = LIST_ENTRY(n, struct topic, node);
         if (t->confirmed && topic_matches(t, channel))
             return span_eq(topic_span(t), pattern);
     }
-    return true;
+    return false;
 }
 
 static struct frame *make_frame(struct fanout *f, bool wrapped)
