@@ -3,9 +3,8 @@
  * what of it the broker has confirmed. Pure bookkeeping on the core thread.
  *
  * A topic's life: OFF (known, not asked for: the broker is away) -> ASKED -> ACTIVE (confirmed) ->
- * LEAVING (its end was asked for; messages may still come) -> gone, or asked for again when somebody
- * came meanwhile. A topic that nobody wants
- * lingers before LEAVING.
+ * LEAVING (its end was asked for; messages may still come) -> gone, or asked for again when
+ * somebody came meanwhile. A topic that nobody wants lingers before LEAVING.
  */
 #ifndef HUB_TOPICS_H
 #define HUB_TOPICS_H
