@@ -1,0 +1,93 @@
+#include "ledger.h"
+
+#include "proc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t ledger_add_channels(struct ledger *l, uint32_t count)
+{
+    uint32_t first = l->channel_count;
+    l->channel_count += count;
+    l->channels = realloc(l->channels, l->channel_count * sizeof(*l->channels));
+    if (!l->channels)
+        abort();
+    memset(l->channels + first, 0, count * sizeof(*l->channels));
+    return first;
+}
+
+static struct message *slot_of(struct ledger *l, uint32_t number)
+{
+    return &l->window[number % LEDGER_WINDOW];
+}
+
+struct head ledger_publish(struct ledger *l, uint32_t channel, uint32_t bytes, bool timed)
+{
+    struct channel *c = &l->channels[channel];
+    struct head h = {.message = (uint32_t)l->tally.messages++,
+                     .channel = channel,
+                     .sequence = c->published++,
+                     .bytes = bytes};
+    *slot_of(l, h.message) = (struct message){.written_ns = now_ns(),
+                                              .missing = c->readers,
+                                              .number = h.message,
+                                              .bytes = bytes,
+                                              .timed = timed};
+    return h;
+}
+
+void ledger_deliver(struct ledger *l, const struct head *h, uint32_t *next, uint64_t read_ns)
+{
+    struct message *m = slot_of(l, h->message);
+    if (m->number != h->message || m->bytes != h->bytes) {
+        l->tally.corrupt++;
+        return;
+    }
+    if (h->sequence < *next || m->missing == 0) { /* had before, or out of its turn */
+        l->tally.repeated++;
+        return;
+    }
+    l->tally.lost += h->sequence - *next;
+    *next = h->sequence + 1;
+    l->tally.deliveries++;
+    if (--m->missing)
+        return;
+    l->complete++;
+    l->last_ns = read_ns;
+    if (m->timed)
+        histogram_record(&l->latency, read_ns - m->written_ns);
+}
+
+void head_write(const struct head *h, char out[HEAD_BYTES + 1])
+{
+    snprintf(out, HEAD_BYTES + 1, "%08x %08x %08x %08x ", h->message, h->channel, h->sequence,
+             h->bytes);
+}
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool number_read(const char *text, uint32_t *out)
+{
+    uint32_t n = 0;
+    int bad = 0;
+    for (int i = 0; i < 8; i++) {
+        int d = digit(text[i]);
+        bad |= d;
+        n = n << 4 | (uint32_t)(d & 15);
+    }
+    *out = n;
+    return bad >= 0 && text[8] == ' ';
+}
+
+bool head_read(const char *text, struct head *h)
+{
+    return number_read(text, &h->message) && number_read(text + 9, &h->channel) &&
+           number_read(text + 18, &h->sequence) && number_read(text + 27, &h->bytes) &&
+           h->bytes >= HEAD_BYTES;
+}
