@@ -142,6 +142,10 @@ static void sub_queue(int i)
 
 static void sub_forget(int i)
 {
+    for (size_t k = 0; k < redis.todo_count; k++)
+        if (redis.todo[k] == i) {
+            redis.todo[k--] = redis.todo[--redis.todo_count];
+        }
     redis.known[i] = false;
     redis.state[i] = SUB_IDLE;
     redis.broker.events->on_unsubscribed(redis.broker.ctx, topics[i].kind, span_of(topics[i].name));
