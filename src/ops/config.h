@@ -32,7 +32,7 @@ struct config_namespace {
 };
 
 struct config {
-    char **listen; /* owned; "address:port", "[v6]:port" or "unix:/path" */
+    char **listen; /* owned; see config_listen_split */
     size_t listen_count;
     bool open;
     char *base_path;  /* "" or "/a/b": no slash at the end */
@@ -42,7 +42,13 @@ struct config {
     char *channel_prefix;
     uint32_t redis_linger_ms;
     uint64_t replay_bytes;
-    int log_level; /* enum log_level */
+    struct {
+        char *cert, *key; /* owned; paths; "" for both, or for neither */
+    } tls;
+    char **trusted_proxies; /* owned; each is good for cidr_parse */
+    size_t trusted_proxy_count;
+    bool proxy_protocol; /* never without a trusted proxy */
+    int log_level;       /* enum log_level */
     bool log_json;
     uint32_t drain_seconds;
     struct {
@@ -82,6 +88,23 @@ void config_print(const struct config *config, struct buf *out);
  */
 void config_help(struct buf *out);
 void config_reference(struct buf *out);
+
+/*
+ * config_listen_split: what an entry of `listen` asks for, and in *address what is left of it
+ * without its scheme: "address:port", "[v6]:port", ":port", or the path of a unix socket. Borrowed
+ * from entry.
+ */
+enum config_listen {
+    CONFIG_LISTEN_TCP,   /* no scheme: TLS when tls is set */
+    CONFIG_LISTEN_CLEAR, /* http://: never TLS */
+    CONFIG_LISTEN_TLS,   /* https://: always; config_load refuses it without tls */
+    CONFIG_LISTEN_UNIX,  /* unix:; never TLS, no PROXY header */
+};
+enum config_listen config_listen_split(struct span entry, struct span *address);
+
+/* config_restart_needed: appends the names of the settings that differ and that a reload cannot
+ * change, by comma. */
+void config_restart_needed(const struct config *old, const struct config *new, struct buf *out);
 
 /* config_redact_url: appends the URL with user, password and query replaced by ***. */
 void config_redact_url(struct buf *out, struct span url);

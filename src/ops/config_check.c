@@ -1,6 +1,8 @@
 #include "ops/config_check.h"
 
+#include "ops/config.h"
 #include "proto/channel.h"
+#include "proto/cidr.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -95,13 +97,27 @@ static const char *check_unix(struct span path)
     return NULL;
 }
 
-const char *check_listen(struct span entry)
+enum config_listen config_listen_split(struct span entry, struct span *address)
+{
+    static const char *const schemes[] = {[CONFIG_LISTEN_TCP] = "",
+                                          [CONFIG_LISTEN_CLEAR] = "http://",
+                                          [CONFIG_LISTEN_TLS] = "https://",
+                                          [CONFIG_LISTEN_UNIX] = "unix:"};
+    enum config_listen kind = CONFIG_LISTEN_UNIX;
+    while (!span_starts(entry, schemes[kind]))
+        kind--; /* each begins with the empty one */
+    size_t used = strlen(schemes[kind]);
+    *address = span_make(entry.ptr + used, entry.len - used);
+    return kind;
+}
+
+static const char *check_tcp(struct span entry)
 {
     struct span host, port;
     struct in_addr v4;
     struct in6_addr v6;
-    if (span_starts(entry, "unix:"))
-        return check_unix(span_make(entry.ptr + 5, entry.len - 5));
+    if (entry.len > 0 && memchr(entry.ptr, '/', entry.len))
+        return "has a slash that is not part of http:// or https://";
     if (!split_port(entry, &host, &port))
         return "has no port";
     if (parse_port(port) < 0)
@@ -117,20 +133,39 @@ const char *check_listen(struct span entry)
     return "has a host that is not an IP address";
 }
 
+const char *check_listen(struct span entry)
+{
+    struct span address;
+    enum config_listen kind = config_listen_split(entry, &address);
+    if (kind == CONFIG_LISTEN_UNIX)
+        return check_unix(address);
+    if (kind != CONFIG_LISTEN_TCP && span_starts(address, "unix:"))
+        return "has a scheme before unix:, which has none";
+    return check_tcp(address);
+}
+
 bool listen_is_private(struct span entry)
 {
-    struct span host, port;
+    struct span address, host, port;
     struct in_addr v4;
     struct in6_addr v6;
-    if (span_starts(entry, "unix:"))
+    if (config_listen_split(entry, &address) == CONFIG_LISTEN_UNIX)
         return true;
-    if (!split_port(entry, &host, &port))
+    if (!split_port(address, &host, &port))
         return false;
     if (parse_address(AF_INET, host, &v4))
         return (ntohl(v4.s_addr) >> 24) == 127;
     if (!bracketed(host) || !parse_address(AF_INET6, span_make(host.ptr + 1, host.len - 2), &v6))
         return false;
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+/* The phrase names a network, so it is made anew each time. */
+const char *check_network(struct span network)
+{
+    static _Thread_local char why[CIDR_WHY_BYTES];
+    struct cidr parsed;
+    return cidr_parse(network, &parsed, why) == 0 ? NULL : why;
 }
 
 /* One segment of a path, and no "." or "..", which a client would resolve before it asks. */

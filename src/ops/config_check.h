@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 const char *check_listen(struct span entry);
+const char *check_network(struct span network); /* good until the thread's next call */
 const char *check_base_path(struct span path);
 const char *check_url_given(struct span url);
 const char *check_channel_prefix(struct span prefix);

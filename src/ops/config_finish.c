@@ -32,6 +32,40 @@ static int check_open(const struct config *c, struct buf *why)
     return 0;
 }
 
+/* One half of the pair is there: which, and where it came from. */
+static int check_tls(const struct config *c, struct buf *why)
+{
+    if (c->tls.cert[0] && !c->tls.key[0])
+        return fail(c, why, "tls.cert", "needs tls.key beside it");
+    if (c->tls.key[0] && !c->tls.cert[0])
+        return fail(c, why, "tls.key", "needs tls.cert beside it");
+    return 0;
+}
+
+static int check_listeners(const struct config *c, struct buf *why)
+{
+    for (size_t i = 0; i < c->listen_count; i++) {
+        struct span address;
+        if (config_listen_split(span_of(c->listen[i]), &address) != CONFIG_LISTEN_TLS ||
+            c->tls.cert[0])
+            continue;
+        buf_printf(why, "listen[%zu]: ", i);
+        show_quoted(why, span_of(c->listen[i]));
+        buf_printf(why, " needs tls.cert and tls.key (%s)", sources_get(c->sources, "listen"));
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+/* Without one nobody could connect. */
+static int check_proxies(const struct config *c, struct buf *why)
+{
+    if (!c->proxy_protocol || c->trusted_proxy_count > 0)
+        return 0;
+    return fail(c, why, "proxy_protocol",
+                "takes the header from trusted proxies only, and trusted_proxies is empty");
+}
+
 static int check_cors(const struct config *c, struct buf *why)
 {
     for (size_t i = 0; i < c->cors_origin_count; i++)
@@ -128,8 +162,10 @@ static void settle_workers(struct config *c)
 
 int config_finish(struct config *config, struct buf *why)
 {
-    if (check_open(config, why) != 0 || check_cors(config, why) != 0 ||
-        check_keys(config, why) != 0 || check_namespaces(config, why) != 0)
+    if (check_open(config, why) != 0 || check_tls(config, why) != 0 ||
+        check_listeners(config, why) != 0 || check_proxies(config, why) != 0 ||
+        check_cors(config, why) != 0 || check_keys(config, why) != 0 ||
+        check_namespaces(config, why) != 0)
         return ERR_INVALID;
     append_last_namespace(config);
     settle_workers(config);

@@ -4,10 +4,6 @@
 #include "ops/config_check.h"
 #include "proto/channel.h"
 
-#include <ctype.h>
-#include <inttypes.h>
-#include <string.h>
-
 static const char *const broker_words[] = {
     [CONFIG_BROKER_REDIS] = "redis", [CONFIG_BROKER_MEMORY] = "memory", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
@@ -17,11 +13,12 @@ static const char *const payload_words[] = {
 static const char *const slow_words[] = {
     [CONFIG_SLOW_DISCONNECT] = "disconnect", [CONFIG_SLOW_LATEST] = "latest", NULL};
 
-#define KIB           ((uint64_t)1024)
-#define MIB           (KIB * 1024)
-#define GIB           (MIB * 1024)
-#define MANY          10000000 /* more connections than any process has */
-#define MOST_ELEMENTS 1000
+#define KIB             ((uint64_t)1024)
+#define MIB             (KIB * 1024)
+#define GIB             (MIB * 1024)
+#define MANY            10000000 /* more connections than any process has */
+#define MOST_ELEMENTS   1000
+#define MOST_PATH_BYTES 4095
 
 /* Where a row's field is: the designated initialisers that every row of its kind shares. */
 #define FIELD(type_, member_)                                                                      \
@@ -32,21 +29,27 @@ static const char *const slow_words[] = {
 
 const struct setting config_table[] = {
     {.path = "listen",
+     .restart = true,
      .type = SETTING_LIST,
      ENTRIES(config, listen, listen_count),
      RANGE(1, 64),
      .fallback = "127.0.0.1:8080",
      .check = check_listen,
      .valid =
-         "ADDRESS:PORT such as 127.0.0.1:8080, [IPV6]:PORT, :PORT for every address, unix:/PATH",
-     .help = "Where to listen. Port 0 takes any free port."},
+         "ADDRESS:PORT such as 127.0.0.1:8080, [IPV6]:PORT, :PORT for every address, each with "
+         "http:// or https:// before it or without; unix:/PATH",
+     .help = "Where to listen. Port 0 takes any free port. Where tls is set every one of them "
+             "speaks TLS but unix sockets and those that begin with http://; https:// says that it "
+             "must, and needs tls."},
     {.path = "open",
+     .restart = true,
      .type = SETTING_BOOL,
      FIELD(config, open),
      .fallback = "false",
      .help = "For development: publishing and statistics need no key. Only when every listener is "
              "loopback or a unix socket; a foreign Origin or Host is refused then."},
     {.path = "base_path",
+     .restart = true,
      .type = SETTING_TEXT,
      FIELD(config, base_path),
      RANGE(0, 200),
@@ -56,6 +59,7 @@ const struct setting config_table[] = {
               "segments of A-Z a-z 0-9 . _ ~ -",
      .help = "Put before every path that is served, for a proxy that does not strip it."},
     {.path = "workers",
+     .restart = true,
      .type = SETTING_NUMBER,
      FIELD(config, workers),
      RANGE(0, 256),
@@ -63,6 +67,7 @@ const struct setting config_table[] = {
      .unit = "threads",
      .help = "Threads that serve connections; 0 is one per CPU."},
     {.path = "broker",
+     .restart = true,
      .type = SETTING_CHOICE,
      FIELD(config, broker),
      .fallback = "redis",
@@ -70,6 +75,7 @@ const struct setting config_table[] = {
      .help =
          "Where messages come from; memory is one node with no Redis, for development and tests."},
     {.path = "redis",
+     .restart = true,
      .type = SETTING_TEXT,
      .secret = SETTING_SECRET_URL,
      FIELD(config, redis),
@@ -79,6 +85,7 @@ const struct setting config_table[] = {
      .valid = "a URL such as redis://user:password@host:6379/0",
      .help = "The Redis primary. Special characters in user and password are percent-encoded."},
     {.path = "channel_prefix",
+     .restart = true,
      .type = SETTING_TEXT,
      FIELD(config, channel_prefix),
      RANGE(0, 100),
@@ -95,12 +102,46 @@ const struct setting config_table[] = {
      .unit = "ms",
      .help = "How long a channel that nobody listens to any more stays subscribed in Redis."},
     {.path = "replay_bytes",
+     .restart = true,
      .type = SETTING_NUMBER,
      FIELD(config, replay_bytes),
      RANGE(MIB, 1024 * GIB),
      .fallback = "67108864",
      .unit = "bytes",
      .help = "Memory for recent messages that are kept for replay."},
+    {.path = "tls.cert",
+     .type = SETTING_TEXT,
+     FIELD(config, tls.cert),
+     RANGE(0, MOST_PATH_BYTES),
+     .fallback = "",
+     .valid = "empty, or the path of a PEM file; with tls.key or not at all",
+     .help = "The certificate and its chain. With it every listener on a TCP address speaks TLS, "
+             "except those that begin with http://."},
+    {.path = "tls.key",
+     .type = SETTING_TEXT,
+     FIELD(config, tls.key),
+     RANGE(0, MOST_PATH_BYTES),
+     .fallback = "",
+     .valid = "empty, or the path of a PEM file; with tls.cert or not at all",
+     .help = "The private key of the certificate."},
+    {.path = "trusted_proxies",
+     .type = SETTING_LIST,
+     ENTRIES(config, trusted_proxies, trusted_proxy_count),
+     RANGE(0, MOST_ELEMENTS),
+     .fallback = "",
+     .check = check_network,
+     .valid = "networks such as 10.0.0.0/8 or fd00::/8, or addresses",
+     .help =
+         "Proxies that are believed when they say who their client is: in Forwarded, or where "
+         "that is not there in X-Forwarded-For. Each must remove what its client sent of both, or "
+         "add to it and remove the other one."},
+    {.path = "proxy_protocol",
+     .restart = true,
+     .type = SETTING_BOOL,
+     FIELD(config, proxy_protocol),
+     .fallback = "false",
+     .help = "Every listener on a TCP address expects a PROXY header, version 1 or 2, before "
+             "anything else, and takes it from trusted_proxies only."},
     {.path = "log.level",
      .type = SETTING_CHOICE,
      FIELD(config, log_level),
@@ -145,6 +186,7 @@ const struct setting config_table[] = {
      .help = "Web pages of these origins may read streams, with credentials; * is every origin, "
              "without credentials."},
     {.path = "limits.connections",
+     .restart = true,
      .type = SETTING_NUMBER,
      FIELD(config, limits.connections),
      RANGE(0, MANY),
@@ -152,6 +194,7 @@ const struct setting config_table[] = {
      .unit = "connections",
      .help = "Connections at one time; 0 is the descriptor limit less a reserve."},
     {.path = "limits.per_address",
+     .restart = true,
      .type = SETTING_NUMBER,
      FIELD(config, limits.per_address),
      RANGE(0, MANY),
@@ -275,109 +318,3 @@ const struct setting config_table[] = {
 };
 
 const size_t config_table_size = sizeof(config_table) / sizeof(config_table[0]);
-
-const struct setting *setting_find(struct span path)
-{
-    for (size_t i = 0; i < config_table_size; i++)
-        if (span_is(path, config_table[i].path))
-            return &config_table[i];
-    return NULL;
-}
-
-bool setting_top(const struct setting *s)
-{
-    return strchr(s->path, '[') == NULL;
-}
-
-bool setting_has_below(struct span prefix)
-{
-    for (size_t i = 0; i < config_table_size; i++)
-        if (setting_child(&config_table[i], prefix).len > 0)
-            return true;
-    return false;
-}
-
-struct span setting_child(const struct setting *s, struct span prefix)
-{
-    struct span path = span_of(s->path);
-    if (path.len <= prefix.len || (prefix.len > 0 && memcmp(path.ptr, prefix.ptr, prefix.len) != 0))
-        return span_make(NULL, 0);
-    const char *word = path.ptr + prefix.len;
-    return span_make(word, strcspn(word, ".["));
-}
-
-typedef void name_writer(struct buf *out, const struct setting *s);
-
-static const struct setting *find_by(name_writer *write_name, struct span name)
-{
-    struct buf candidate = {0};
-    const struct setting *found = NULL;
-    for (size_t i = 0; i < config_table_size && !found; i++) {
-        if (!setting_top(&config_table[i]))
-            continue;
-        buf_reset(&candidate);
-        write_name(&candidate, &config_table[i]);
-        if (span_eq(buf_view(&candidate), name))
-            found = &config_table[i];
-    }
-    buf_free(&candidate);
-    return found;
-}
-
-const struct setting *setting_of_flag(struct span name)
-{
-    return find_by(setting_flag_name, name);
-}
-
-const struct setting *setting_of_variable(struct span name)
-{
-    return find_by(setting_variable_name, name);
-}
-
-void setting_flag_name(struct buf *out, const struct setting *s)
-{
-    buf_str(out, "--");
-    for (const char *c = s->path; *c; c++)
-        buf_byte(out, (*c == '.' || *c == '_') ? '-' : *c);
-}
-
-void setting_variable_name(struct buf *out, const struct setting *s)
-{
-    buf_str(out, "SLUICE_");
-    for (const char *c = s->path; *c; c++)
-        buf_byte(out, *c == '.' ? '_' : (char)toupper((unsigned char)*c));
-}
-
-static void describe_words(struct buf *out, const char *const *words)
-{
-    for (size_t i = 0; words[i]; i++)
-        buf_printf(out, "%s%s", i > 0 ? ", " : "", words[i]);
-}
-
-void setting_describe_valid(struct buf *out, const struct setting *s)
-{
-    switch (s->type) {
-    case SETTING_BOOL:
-        buf_str(out, "true, false");
-        break;
-    case SETTING_NUMBER:
-        buf_printf(out, "%" PRIu64 " to %" PRIu64, s->min, s->max);
-        break;
-    case SETTING_CHOICE:
-        describe_words(out, s->words);
-        break;
-    case SETTING_DIGEST:
-        buf_str(out, "64 hex digits");
-        break;
-    case SETTING_TEXT:
-    case SETTING_LIST:
-        buf_str(out, s->valid);
-        break;
-    case SETTING_GROUP:
-        buf_str(out, "an object");
-        break;
-    case SETTING_ARRAY:
-        buf_str(out, "an array of objects, in the file");
-        break;
-    }
-}

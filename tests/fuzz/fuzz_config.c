@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "ops/config_check.h"
 #include "ops/config_load.h"
+#include "proto/cidr.h"
 #include "proto/utf8.h"
 
 enum { MAX_WORDS = 16, MAX_FIELD = 4096 };
@@ -64,6 +65,20 @@ static void check_namespaces(const struct config *c)
     FUZZ_CHECK(rest);
 }
 
+static void check_edge(const struct config *c)
+{
+    struct cidr network;
+    struct span address;
+    char why[CIDR_WHY_BYTES];
+    FUZZ_CHECK((c->tls.cert[0] == 0) == (c->tls.key[0] == 0));
+    for (size_t i = 0; i < c->listen_count; i++)
+        FUZZ_CHECK(config_listen_split(span_of(c->listen[i]), &address) != CONFIG_LISTEN_TLS ||
+                   c->tls.cert[0]);
+    for (size_t i = 0; i < c->trusted_proxy_count; i++)
+        FUZZ_CHECK(cidr_parse(span_of(c->trusted_proxies[i]), &network, why) == 0);
+    FUZZ_CHECK(!c->proxy_protocol || c->trusted_proxy_count > 0);
+}
+
 static void check_config(const struct config *c)
 {
     FUZZ_CHECK(c->listen_count > 0 && c->workers >= 1 && c->workers <= 256 && c->redis[0]);
@@ -72,6 +87,7 @@ static void check_config(const struct config *c)
     for (size_t i = 0; i < c->key_count; i++)
         FUZZ_CHECK(c->keys[i].name[0] && c->keys[i].scope_count > 0);
     check_namespaces(c);
+    check_edge(c);
     struct buf page = {0};
     config_print(c, &page);
     FUZZ_CHECK(page.len > 0 && page.data[page.len - 1] == '\n' && utf8_valid(buf_view(&page)));

@@ -154,6 +154,66 @@ static void a_public_listener_is_fine_without_open_mode(void **state)
     config_destroy(&c);
 }
 
+static void a_certificate_and_its_key_come_together(void **state)
+{
+    struct config *c =
+        load("{\"tls\":{\"cert\":\"/c\"}}", WORDS(NULL), WORDS("SLUICE_TLS_KEY=/k", NULL));
+    assert_string_equal(c->tls.cert, "/c");
+    assert_string_equal(c->tls.key, "/k");
+    config_destroy(&c);
+    assert_file_refused("{\"tls\":{\"cert\":\"/c\"}}",
+                        "tls.cert: needs tls.key beside it (file t.json)");
+    assert_flags_refused(WORDS("--tls-key=/k", NULL),
+                         "tls.key: needs tls.cert beside it (flag --tls-key)");
+    c = load("{\"tls\":{\"cert\":\"/c\",\"key\":\"/k\"}}", WORDS("--tls-cert=", "--tls-key=", NULL),
+             WORDS(NULL));
+    assert_string_equal(c->tls.cert, "");
+    config_destroy(&c);
+}
+
+static void a_listener_that_must_speak_tls_needs_a_certificate(void **state)
+{
+    assert_flags_refused(WORDS("--listen=:80,https://:443", NULL),
+                         "listen[1]: \"https://:443\" needs tls.cert and tls.key (flag --listen)");
+    struct config *c =
+        load(NULL, WORDS("--listen=http://:80,https://:443", "--tls-cert=c", "--tls-key=k", NULL),
+             WORDS(NULL));
+    assert_string_equal(c->listen[1], "https://:443");
+    config_destroy(&c);
+    c = load(NULL, WORDS("--listen=http://:80", NULL), WORDS(NULL));
+    assert_string_equal(c->listen[0], "http://:80");
+    config_destroy(&c);
+}
+
+static void nobody_is_a_trusted_proxy_unless_named(void **state)
+{
+    struct config *c = load(NULL, WORDS(NULL), WORDS(NULL));
+    assert_int_equal(c->trusted_proxy_count, 0);
+    assert_false(c->proxy_protocol);
+    config_destroy(&c);
+    c = load(NULL, WORDS("--proxy-protocol", NULL),
+             WORDS("SLUICE_TRUSTED_PROXIES=10.0.0.0/8,fd00::/8,192.0.2.1", NULL));
+    assert_int_equal(c->trusted_proxy_count, 3);
+    assert_string_equal(c->trusted_proxies[1], "fd00::/8");
+    assert_true(c->proxy_protocol);
+    config_destroy(&c);
+}
+
+static void a_bad_network_names_the_right_one(void **state)
+{
+    assert_refused(NULL, WORDS(NULL), WORDS("SLUICE_TRUSTED_PROXIES=::1,fd00::1/8", NULL),
+                   "trusted_proxies[1]: \"fd00::1/8\" has bits set behind its prefix; the network "
+                   "is fd00::/8; valid: networks such as 10.0.0.0/8 or fd00::/8, or addresses (env "
+                   "SLUICE_TRUSTED_PROXIES)");
+}
+
+static void the_proxy_protocol_needs_somebody_to_trust(void **state)
+{
+    assert_flags_refused(WORDS("--proxy-protocol", NULL),
+                         "proxy_protocol: takes the header from trusted proxies only, and "
+                         "trusted_proxies is empty (flag --proxy-protocol)");
+}
+
 static void no_workers_given_is_at_least_one_and_at_most_256(void **state)
 {
     struct config *c = load(NULL, WORDS("--workers=0", NULL), WORDS(NULL));
@@ -178,6 +238,11 @@ int main(void)
         cmocka_unit_test(a_file_has_a_largest_size),
         cmocka_unit_test(open_mode_needs_every_listener_private),
         cmocka_unit_test(a_public_listener_is_fine_without_open_mode),
+        cmocka_unit_test(a_certificate_and_its_key_come_together),
+        cmocka_unit_test(a_listener_that_must_speak_tls_needs_a_certificate),
+        cmocka_unit_test(nobody_is_a_trusted_proxy_unless_named),
+        cmocka_unit_test(a_bad_network_names_the_right_one),
+        cmocka_unit_test(the_proxy_protocol_needs_somebody_to_trust),
         cmocka_unit_test(no_workers_given_is_at_least_one_and_at_most_256),
         cmocka_unit_test(destroying_nothing_is_allowed),
     };

@@ -1,5 +1,7 @@
 #include "ops/config_check.h"
 
+#include "ops/config.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,6 +35,50 @@ static void a_listener_is_an_address_and_a_port_or_a_unix_socket(void **state)
     assert_good(check_listen, "[::1]:65535");
     assert_good(check_listen, ":8080");
     assert_good(check_listen, "unix:/run/sluice.sock");
+}
+
+static void a_tcp_listener_may_say_whether_it_speaks_tls(void **state)
+{
+    assert_good(check_listen, "http://127.0.0.1:8080");
+    assert_good(check_listen, "http://:8080");
+    assert_good(check_listen, "https://[::1]:443");
+    assert_wrong(check_listen, "http://", "has no port");
+    assert_wrong(check_listen, "https://127.0.0.1", "has no port");
+    assert_wrong(check_listen, "http://localhost:80", "has a host that is not an IP address");
+    assert_wrong(check_listen, "http://unix:/run/s", "has a scheme before unix:, which has none");
+    assert_wrong(check_listen, "https://unix:/run/s", "has a scheme before unix:, which has none");
+    static const char slash[] = "has a slash that is not part of http:// or https://";
+    assert_wrong(check_listen, "http://127.0.0.1:80/", slash);
+    assert_wrong(check_listen, "http://http://127.0.0.1:80", slash);
+    assert_wrong(check_listen, "HTTP://127.0.0.1:80", slash);
+    assert_wrong(check_listen, "ws://127.0.0.1:80", slash);
+}
+
+static void assert_split(const char *entry, enum config_listen want, const char *want_address)
+{
+    struct span address;
+    assert_int_equal(config_listen_split(span_of(entry), &address), want);
+    assert_true(span_is(address, want_address));
+}
+
+static void a_listener_is_split_into_what_it_speaks_and_where(void **state)
+{
+    assert_split("127.0.0.1:80", CONFIG_LISTEN_TCP, "127.0.0.1:80");
+    assert_split("http://:80", CONFIG_LISTEN_CLEAR, ":80");
+    assert_split("https://[::1]:443", CONFIG_LISTEN_TLS, "[::1]:443");
+    assert_split("unix:/run/s", CONFIG_LISTEN_UNIX, "/run/s");
+    assert_split("", CONFIG_LISTEN_TCP, "");
+}
+
+static void a_network_has_no_bits_behind_its_prefix(void **state)
+{
+    assert_good(check_network, "10.0.0.0/8");
+    assert_good(check_network, "::1/128");
+    assert_good(check_network, "192.0.2.7");
+    assert_wrong(check_network, "10.1.2.3/8",
+                 "has bits set behind its prefix; the network is 10.0.0.0/8");
+    assert_wrong(check_network, "proxy.example", "is not an IP address");
+    assert_wrong(check_network, "*", "is not an IP address");
 }
 
 static void a_listener_that_is_none_is_told_why(void **state)
@@ -70,10 +116,11 @@ static void only_loopback_and_unix_sockets_are_private(void **state)
 {
     static const char *const private[] = {
         "127.0.0.1:80",         "127.255.0.9:80",        "[::1]:80",
-        "[0:0:0:0:0:0:0:1]:80", "[::ffff:127.0.0.1]:80", "unix:/run/s"};
-    static const char *const public[] = {"0.0.0.0:80",   ":80",         "[::]:80",
-                                         "128.0.0.1:80", "10.0.0.1:80", "[::ffff:10.0.0.1]:80",
-                                         "[fe80::1]:80", "nonsense"};
+        "[0:0:0:0:0:0:0:1]:80", "[::ffff:127.0.0.1]:80", "unix:/run/s",
+        "http://127.0.0.1:80",  "https://[::1]:80"};
+    static const char *const public[] = {
+        "0.0.0.0:80",           ":80",          "[::]:80",  "128.0.0.1:80", "10.0.0.1:80",
+        "[::ffff:10.0.0.1]:80", "[fe80::1]:80", "nonsense", "http://:80",   "https://10.0.0.1:80"};
     for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
         assert_true(listen_is_private(span_of(private[i])));
     for (size_t i = 0; i < sizeof(public) / sizeof(public[0]); i++)
@@ -182,6 +229,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_listener_is_an_address_and_a_port_or_a_unix_socket),
         cmocka_unit_test(a_listener_that_is_none_is_told_why),
+        cmocka_unit_test(a_tcp_listener_may_say_whether_it_speaks_tls),
+        cmocka_unit_test(a_listener_is_split_into_what_it_speaks_and_where),
+        cmocka_unit_test(a_network_has_no_bits_behind_its_prefix),
         cmocka_unit_test(a_unix_path_that_the_kernel_has_no_room_for_is_refused),
         cmocka_unit_test(only_loopback_and_unix_sockets_are_private),
         cmocka_unit_test(a_base_path_is_empty_or_made_of_plain_segments),

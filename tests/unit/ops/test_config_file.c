@@ -7,6 +7,10 @@
 
 #define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DIGEST_B "00112233445566778899aAbBcCdDeEfF00112233445566778899aAbBcCdDeEfF"
+#define LISTEN_VALID                                                                               \
+    "ADDRESS:PORT such as 127.0.0.1:8080, [IPV6]:PORT, :PORT for every address, each with "        \
+    "http:// "                                                                                     \
+    "or https:// before it or without; unix:/PATH"
 #define KEY(name, digest, scopes)                                                                  \
     "{\"name\":\"" name "\",\"sha256\":\"" digest "\",\"scopes\":[" scopes "]}"
 
@@ -15,7 +19,10 @@ static void every_setting_of_the_file_reaches_its_field(void **state)
     struct config *c = load(
         "{\"listen\":[\"127.0.0.1:0\",\"unix:/run/s\"],\"open\":true,\"base_path\":\"/live\","
         "\"workers\":3,\"broker\":\"memory\",\"redis\":\"redis://h:1/2\",\"channel_prefix\":\"p:\","
-        "\"redis_linger_ms\":0,\"replay_bytes\":1048576,\"log\":{\"level\":\"debug\",\"format\":"
+        "\"redis_linger_ms\":0,\"replay_bytes\":1048576,\"tls\":{\"cert\":\"/"
+        "c\",\"key\":\"k.pem\"},"
+        "\"trusted_proxies\":[\"10.0.0.0/"
+        "8\",\"::1\"],\"proxy_protocol\":true,\"log\":{\"level\":\"debug\",\"format\":"
         "\"json\"},\"drain_seconds\":1,\"stream\":{\"retry_ms\":5,\"heartbeat_seconds\":6},"
         "\"cors\":{\"origins\":[\"https://a\",\"https://b\"]},\"limits\":{\"connections\":1,"
         "\"per_address\":2,\"channels\":3,\"name_bytes\":4,\"body_bytes\":5,\"message_bytes\":6,"
@@ -31,6 +38,11 @@ static void every_setting_of_the_file_reaches_its_field(void **state)
     assert_string_equal(c->channel_prefix, "p:");
     assert_int_equal(c->redis_linger_ms, 0);
     assert_int_equal(c->replay_bytes, 1048576);
+    assert_string_equal(c->tls.cert, "/c");
+    assert_string_equal(c->tls.key, "k.pem");
+    assert_int_equal(c->trusted_proxy_count, 2);
+    assert_string_equal(c->trusted_proxies[1], "::1");
+    assert_true(c->proxy_protocol);
     assert_int_equal(c->log_level, LOG_DEBUG);
     assert_int_equal(c->drain_seconds, 1);
     assert_int_equal(c->stream.retry_ms, 5);
@@ -79,9 +91,10 @@ static void an_unknown_member_is_named_with_its_path_and_what_is_valid(void **st
         "keys[0].nmae: unknown setting; did you mean name? Valid here: name, sha256, "
         "scopes (file t.json, line 1, column 11)");
     assert_file_refused(
-        "{\"tls\":{}}",
-        "tls: unknown setting; valid here: listen, open, base_path, workers, broker, "
-        "redis, channel_prefix, redis_linger_ms, replay_bytes, log, drain_seconds, "
+        "{\"zebra\":{}}",
+        "zebra: unknown setting; valid here: listen, open, base_path, workers, broker, "
+        "redis, channel_prefix, redis_linger_ms, replay_bytes, tls, trusted_proxies, "
+        "proxy_protocol, log, drain_seconds, "
         "stream, cors, limits, keys, namespaces (file t.json, line 1, column 2)");
 }
 
@@ -185,14 +198,10 @@ static void a_text_is_checked_and_its_error_says_what_would_be_valid(void **stat
         "~ - (file t.json, line 1, column 2)");
     assert_file_refused(
         "{\"listen\":[\"127.0.0.1:1\",\"[::1\"]}",
-        "listen[1]: \"[::1\" has an IPv6 address without brackets; valid: ADDRESS:PORT "
-        "such as 127.0.0.1:8080, [IPV6]:PORT, :PORT for every address, unix:/PATH (file "
-        "t.json, line 1, column 2)");
-    assert_file_refused(
-        "{\"listen\":[\"\"]}",
-        "listen[0]: \"\" is empty; valid: ADDRESS:PORT such as 127.0.0.1:8080, "
-        "[IPV6]:PORT, :PORT for every address, unix:/PATH (file t.json, line 1, column "
-        "2)");
+        "listen[1]: \"[::1\" has an IPv6 address without brackets; valid: " LISTEN_VALID
+        " (file t.json, line 1, column 2)");
+    assert_file_refused("{\"listen\":[\"\"]}", "listen[0]: \"\" is empty; valid: " LISTEN_VALID
+                                               " (file t.json, line 1, column 2)");
 }
 
 static void a_text_has_a_longest_length(void **state)
@@ -211,16 +220,11 @@ static void a_text_has_a_longest_length(void **state)
 
 static void a_list_has_a_least_length_and_nothing_twice(void **state)
 {
-    assert_file_refused(
-        "{\"listen\":[]}",
-        "listen: has 0 entries; valid: 1 to 64 of ADDRESS:PORT such as 127.0.0.1:8080, "
-        "[IPV6]:PORT, :PORT for every address, unix:/PATH (file t.json, line 1, column "
-        "2)");
-    assert_file_refused(
-        "{\"listen\":[\":1\",\":1\"]}",
-        "listen[1]: \":1\" is there twice; valid: ADDRESS:PORT such as 127.0.0.1:8080, "
-        "[IPV6]:PORT, :PORT for every address, unix:/PATH (file t.json, line 1, column "
-        "2)");
+    assert_file_refused("{\"listen\":[]}", "listen: has 0 entries; valid: 1 to 64 of " LISTEN_VALID
+                                           " (file t.json, line 1, column 2)");
+    assert_file_refused("{\"listen\":[\":1\",\":1\"]}",
+                        "listen[1]: \":1\" is there twice; valid: " LISTEN_VALID
+                        " (file t.json, line 1, column 2)");
 }
 
 static void a_secret_is_not_in_the_error_about_it(void **state)

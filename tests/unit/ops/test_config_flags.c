@@ -4,7 +4,9 @@
 
 #define FLAGS                                                                                      \
     "--listen, --open, --base-path, --workers, --broker, --redis, --channel-prefix, "              \
-    "--redis-linger-ms, --replay-bytes, --log-level, --log-format, --drain-seconds, "              \
+    "--redis-linger-ms, --replay-bytes, --tls-cert, --tls-key, --trusted-proxies, "                \
+    "--proxy-protocol, "                                                                           \
+    "--log-level, --log-format, --drain-seconds, "                                                 \
     "--stream-retry-ms, --stream-heartbeat-seconds, --cors-origins, --limits-connections, "        \
     "--limits-per-address, --limits-channels, --limits-name-bytes, --limits-body-bytes, "          \
     "--limits-message-bytes, --limits-queue-bytes, --limits-request-seconds, --config"
