@@ -153,6 +153,22 @@ static uint64_t request_bytes(const struct publish_request *r)
     return bytes;
 }
 
+/*
+ * One message may be larger than the budget when nothing else is under way. A batch may not: a body
+ * that names a thousand channels for one datum would be a thousand times its size.
+ */
+static int over_budget(const struct core *core, const struct ticket *t, const char **why)
+{
+    uint64_t budget = core->options.publish_bytes;
+    *why = "the request is larger than all that may be under way";
+    if (t->bytes > budget && t->msg->publish->count > 1)
+        return ERR_TOO_LARGE;
+    *why = "too many publishes are under way";
+    if (core->publish_bytes > budget && core->publish_bytes != t->bytes)
+        return ERR_FULL;
+    return 0;
+}
+
 void core_publish(struct core *core, struct msg *m)
 {
     struct ticket *t = mem_zalloc(sizeof(*t));
@@ -167,14 +183,14 @@ void core_publish(struct core *core, struct msg *m)
     t->open = t->msg->publish->count + 1;
     list_append(&core->tickets, &t->node);
     core->publish_bytes += t->bytes;
-    bool full =
-        core->publish_bytes > core->options.publish_bytes && core->publish_bytes != t->bytes;
-    if (!full) {
+    const char *why = NULL;
+    int err = over_budget(core, t, &why);
+    if (!err) {
         ticket_go_on(t, 0);
         return;
     }
     for (size_t i = 0; i < t->msg->publish->count; i++)
-        order_answer(t, i, ERR_FULL, "too many publishes are under way", 0);
+        order_answer(t, i, err, why, 0);
     ticket_close(t);
 }
 
