@@ -71,19 +71,38 @@ static struct span keep(struct buf *bytes, struct span s)
     return s.ptr ? kept : s;
 }
 
+static bool same_span(struct span a, struct span b)
+{
+    return a.ptr == b.ptr && a.len == b.len;
+}
+
+/* Items that one member of the body makes share their event and data, which are kept once. */
+static bool shares(const struct item *items, size_t i)
+{
+    return i > 0 && same_span(items[i].data, items[i - 1].data) &&
+           same_span(items[i].event, items[i - 1].event);
+}
+
+static size_t block_size(const struct item *items, size_t count)
+{
+    size_t total = 1;
+    for (size_t i = 0; i < count; i++)
+        total +=
+            items[i].channel.len + (shares(items, i) ? 0 : items[i].event.len + items[i].data.len);
+    return total;
+}
+
 /* Copies the items into one block that travels to the core. */
 static void send_items(struct exchange *x, const struct item *items, size_t count, bool single)
 {
     struct worker *w = exchange_worker(x);
     struct publish_request *r = publish_request_create(count);
-    size_t total = 1;
-    for (size_t i = 0; i < count; i++)
-        total += items[i].channel.len + items[i].event.len + items[i].data.len;
-    buf_reserve(&r->bytes, total);
+    buf_reserve(&r->bytes, block_size(items, count));
     for (size_t i = 0; i < count; i++) {
-        r->orders[i].channel = keep(&r->bytes, items[i].channel);
-        r->orders[i].event = keep(&r->bytes, items[i].event);
-        r->orders[i].data = keep(&r->bytes, items[i].data);
+        struct publish_order *o = &r->orders[i];
+        o->channel = keep(&r->bytes, items[i].channel);
+        o->event = shares(items, i) ? o[-1].event : keep(&r->bytes, items[i].event);
+        o->data = shares(items, i) ? o[-1].data : keep(&r->bytes, items[i].data);
     }
     r->single = single;
     r->exchange = x->number;
