@@ -263,7 +263,8 @@ void conn_due(struct conn *c)
         stream_heartbeat(c->stream);
         return;
     case CONN_HEAD:
-        if (c->in.len == 0) { /* nothing was begun: an idle connection just ends */
+        /* Nothing was begun, or it waits behind answers that the client does not read. */
+        if (c->in.len == 0 || !outq_empty(&c->out)) {
             conn_end(c);
             return;
         }
@@ -284,6 +285,7 @@ void conn_due(struct conn *c)
 
 /* Reading */
 
+/* False when more bytes are needed. */
 static bool read_head(struct conn *c)
 {
     struct http1_request req;
@@ -307,7 +309,8 @@ static bool read_head(struct conn *c)
         body = c->worker->options->body_bytes;
     wheel_set(&c->worker->wheel, &c->deadline,
               c->worker->options->request_seconds + (uint32_t)(body / BODY_BYTES_PER_SECOND));
-    return exchange_begin(c->exchange);
+    exchange_begin(c->exchange); /* answered already: the next request may stand behind it */
+    return true;
 }
 
 static bool read_body(struct conn *c)
@@ -325,7 +328,11 @@ static bool read_body(struct conn *c)
     return true;
 }
 
-/* Understands as much of `in` as can be now; not re-entered when an answer is given from within. */
+/*
+ * Understands as much of `in` as can be now; not re-entered when an answer is given from within. A
+ * client that does not read its answers is not read either: pipelined requests would fill the
+ * queue.
+ */
 static void conn_process(struct conn *c)
 {
     if (c->in_input)
@@ -334,7 +341,7 @@ static void conn_process(struct conn *c)
     bool more = true;
     while (more) {
         if (c->state == CONN_HEAD)
-            more = c->in.len > 0 && read_head(c);
+            more = c->in.len > 0 && outq_empty(&c->out) && read_head(c);
         else if (c->state == CONN_BODY)
             more = read_body(c);
         else
@@ -357,6 +364,9 @@ static void conn_input(struct conn *c, struct span bytes)
         c->paused = true;
         lws_rx_flow_control(c->wsi, 0);
     }
+    /* Behind unread answers nothing can be paused: a paused socket reports no room to write. */
+    if (c->state == CONN_HEAD && c->in.len > INPUT_LIMIT)
+        conn_kill(c);
 }
 
 void conn_answered(struct conn *c)
@@ -378,6 +388,7 @@ static void conn_writable(struct conn *c)
 {
     c->blocked = false;
     conn_flush(c);
+    conn_process(c);
 }
 
 int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
