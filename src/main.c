@@ -31,25 +31,38 @@ enum {
     PUBLISH_BYTES = 64 * 1024 * 1024, /* of publishes under way */
 };
 
-struct gateway {
-    uint32_t magic;
+/* What a configuration amounts to; a reload makes another one. */
+struct policy {
     struct config *config;         /* owned */
     struct access *access;         /* owned */
     struct namespaces *namespaces; /* owned */
-    struct metrics **metrics;      /* owned, each; [workers + 1], the core's last */
-    struct http_server *http;      /* owned */
-    struct core *core;             /* owned */
-    struct broker *broker;         /* owned */
+    struct http_options http;      /* borrows from the others */
+};
+
+struct gateway {
+    uint32_t magic;
+    int argc; /* the words of `serve`, for a reload */
+    char **argv;
+    struct policy *policy;    /* owned: in force */
+    struct policy *old;       /* owned: replaced, but some worker may still use it; NULL */
+    struct metrics **metrics; /* owned, each; [workers + 1], the core's last */
+    uint32_t workers;
+    struct http_server *http; /* owned */
+    struct core *core;        /* owned */
+    struct broker *broker;    /* owned */
     struct uplink uplink;
     struct ev_loop *loop; /* owned */
     ev_async wake;
     ev_prepare turn;
     ev_timer tick;
-    ev_signal terminate, interrupt;
+    ev_signal terminate, interrupt, hangup;
+    bool stopping;
     uint32_t max_connections;
 };
 
 extern char **environ;
+
+static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents);
 
 /* The core's loop */
 
@@ -59,10 +72,24 @@ static void wake_core(void *ctx)
     ev_async_send(g->loop, &g->wake);
 }
 
+static void policy_destroy(struct policy **policy)
+{
+    struct policy *p = *policy;
+    if (!p)
+        return;
+    namespaces_destroy(&p->namespaces);
+    access_destroy(&p->access);
+    config_destroy(&p->config);
+    mem_free(p);
+    *policy = NULL;
+}
+
 static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
 {
     struct gateway *g = CAST_CHECKED(struct gateway, async->data, GATEWAY_MAGIC);
     core_take_messages(g->core);
+    if (core_settings_due(g->core) == 0)
+        policy_destroy(&g->old);
     if (core_workers_left(g->core) == 0)
         ev_break(loop, EVBREAK_ALL);
 }
@@ -84,13 +111,19 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
     ev_timer_start(loop, &g->tick);
 }
 
+/* The first signal drains, a second one ends now. */
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 {
     struct gateway *g = CAST_CHECKED(struct gateway, signal->data, GATEWAY_MAGIC);
-    log_info("main", "signal %d: stopping", signal->signum);
-    ev_signal_stop(loop, &g->terminate);
-    ev_signal_stop(loop, &g->interrupt);
-    core_stop_workers(g->core);
+    uint32_t seconds = g->policy->config->drain_seconds;
+    if (!g->stopping && seconds > 0) {
+        log_info("main", "signal %d: draining for %u s", signal->signum, seconds);
+        core_drain_workers(g->core, seconds);
+    } else {
+        log_info("main", "signal %d: stopping", signal->signum);
+        core_stop_workers(g->core);
+    }
+    g->stopping = true;
 }
 
 static void create_loop(struct gateway *g)
@@ -108,6 +141,9 @@ static void create_loop(struct gateway *g)
     g->terminate.data = g->interrupt.data = g;
     ev_signal_start(g->loop, &g->terminate);
     ev_signal_start(g->loop, &g->interrupt);
+    ev_signal_init(&g->hangup, on_hangup, SIGHUP);
+    g->hangup.data = g;
+    ev_signal_start(g->loop, &g->hangup);
     mailbox_init(&g->uplink.control, (struct lane_wake){.wake = wake_core, .ctx = g});
 }
 
@@ -128,8 +164,8 @@ static void set_descriptors(struct gateway *g)
 {
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t want = g->config->limits.connections
-                      ? (rlim_t)g->config->limits.connections + DESCRIPTOR_RESERVE
+    rlim_t want = g->policy->config->limits.connections
+                      ? (rlim_t)g->policy->config->limits.connections + DESCRIPTOR_RESERVE
                       : limit.rlim_max;
     if (want > DESCRIPTORS_MOST)
         want = DESCRIPTORS_MOST;
@@ -141,16 +177,16 @@ static void set_descriptors(struct gateway *g)
     uint32_t room =
         want > DESCRIPTOR_RESERVE * 2 ? (uint32_t)want - DESCRIPTOR_RESERVE : (uint32_t)want / 2;
     g->max_connections = room;
-    if (g->config->limits.connections && g->config->limits.connections < room)
-        g->max_connections = g->config->limits.connections;
-    if (g->config->limits.connections > room)
+    if (g->policy->config->limits.connections && g->policy->config->limits.connections < room)
+        g->max_connections = g->policy->config->limits.connections;
+    if (g->policy->config->limits.connections > room)
         log_warn("main", "limits.connections is %u, but the descriptor limit allows %u",
-                 g->config->limits.connections, room);
+                 g->policy->config->limits.connections, room);
 }
 
-static void create_access(struct gateway *g)
+static void create_access(struct policy *p)
 {
-    const struct config *c = g->config;
+    const struct config *c = p->config;
     struct access_key *keys = mem_zalloc((c->key_count + 1) * sizeof(*keys));
     for (size_t i = 0; i < c->key_count; i++) {
         keys[i].name = c->keys[i].name;
@@ -165,38 +201,33 @@ static void create_access(struct gateway *g)
         .cors_origins = (const char *const *)c->cors_origins,
         .cors_origin_count = c->cors_origin_count,
     };
-    g->access = access_create(&options);
+    p->access = access_create(&options);
     mem_free(keys);
 }
 
-static void create_namespaces(struct gateway *g)
+static void create_namespaces(struct policy *p)
 {
-    const struct config *c = g->config;
+    const struct config *c = p->config;
     struct namespace_settings *all = mem_zalloc((c->namespace_count + 1) * sizeof(*all));
     for (size_t i = 0; i < c->namespace_count; i++)
         all[i] = (struct namespace_settings){
             .match = c->namespaces[i].match,
             .envelope = c->namespaces[i].payload == CONFIG_PAYLOAD_ENVELOPE,
         };
-    g->namespaces = namespaces_create(all, c->namespace_count);
+    p->namespaces = namespaces_create(all, c->namespace_count);
     mem_free(all);
 }
 
-static void create_metrics(struct gateway *g)
+static void fill_http_options(struct policy *p, struct gateway *g)
 {
-    g->metrics = mem_zalloc((g->config->workers + 1) * sizeof(*g->metrics));
-    for (uint32_t i = 0; i <= g->config->workers; i++)
-        g->metrics[i] = mem_zalloc(sizeof(**g->metrics));
-}
-
-static int create_http(struct gateway *g, struct buf *why)
-{
-    const struct config *c = g->config;
-    struct http_options options = {
+    const struct config *c = p->config;
+    p->http = (struct http_options){
         .workers = c->workers,
         .listen = c->listen,
         .listen_count = c->listen_count,
         .base_path = c->base_path,
+        .tls_cert = c->tls.cert[0] ? c->tls.cert : NULL,
+        .tls_key = c->tls.key[0] ? c->tls.key : NULL,
         .open = c->open,
         .memory = c->broker == CONFIG_BROKER_MEMORY,
         .retry_ms = c->stream.retry_ms,
@@ -211,27 +242,48 @@ static int create_http(struct gateway *g, struct buf *why)
         .queue_bytes = c->limits.queue_bytes,
         .cors_origins = c->cors_origins,
         .cors_origin_count = c->cors_origin_count,
-        .access = g->access,
-        .namespaces = g->namespaces,
+        .access = p->access,
+        .namespaces = p->namespaces,
         .clock = &clock_system,
         .uplink = &g->uplink,
         .metrics = g->metrics,
     };
-    return http_server_create(&options, &g->http, why);
+}
+
+/* policy_create: takes the configuration over. */
+static struct policy *policy_create(struct config *config)
+{
+    struct policy *p = mem_zalloc(sizeof(*p));
+    p->config = config;
+    create_access(p);
+    create_namespaces(p);
+    return p;
+}
+
+static void create_metrics(struct gateway *g)
+{
+    g->metrics = mem_zalloc((g->workers + 1) * sizeof(*g->metrics));
+    for (uint32_t i = 0; i <= g->workers; i++)
+        g->metrics[i] = mem_zalloc(sizeof(**g->metrics));
+}
+
+static uint64_t linger_us(const struct config *c)
+{
+    return (uint64_t)c->redis_linger_ms * 1000;
 }
 
 static void create_core(struct gateway *g)
 {
-    const struct config *c = g->config;
+    const struct config *c = g->policy->config;
     struct core_options options = {
-        .workers = c->workers,
+        .workers = g->workers,
         .downlinks = http_server_downlinks(g->http),
         .uplink = &g->uplink,
         .clock = &clock_system,
-        .namespaces = g->namespaces,
-        .metrics = g->metrics[c->workers],
+        .namespaces = g->policy->namespaces,
+        .metrics = g->metrics[g->workers],
         .channel_prefix = c->channel_prefix,
-        .linger_us = (uint64_t)c->redis_linger_ms * 1000,
+        .linger_us = linger_us(c),
         .publish_bytes = PUBLISH_BYTES,
         .message_bytes = c->limits.message_bytes,
         .count_streams = c->broker == CONFIG_BROKER_MEMORY,
@@ -241,7 +293,7 @@ static void create_core(struct gateway *g)
 
 static void start_broker(struct gateway *g)
 {
-    const struct config *c = g->config;
+    const struct config *c = g->policy->config;
     if (c->broker == CONFIG_BROKER_MEMORY) {
         g->broker = broker_memory_create(&core_broker_events, g->core);
         core_attach(g->core, g->broker);
@@ -257,11 +309,11 @@ static void start_broker(struct gateway *g)
     broker_redis_start(g->broker);
 }
 
-static int check_redis(const struct gateway *g, struct buf *why)
+static int check_redis(const struct config *c, struct buf *why)
 {
     char text[512];
-    if (g->config->broker != CONFIG_BROKER_REDIS ||
-        broker_redis_check_url(g->config->redis, text, sizeof(text)) == 0)
+    if (c->broker != CONFIG_BROKER_REDIS ||
+        broker_redis_check_url(c->redis, text, sizeof(text)) == 0)
         return 0;
     buf_printf(why, "redis: %s", text);
     return ERR_INVALID;
@@ -269,15 +321,15 @@ static int check_redis(const struct gateway *g, struct buf *why)
 
 static int gateway_create(struct gateway *g, struct buf *why)
 {
-    int err = check_redis(g, why);
+    int err = check_redis(g->policy->config, why);
     if (err)
         return err;
+    g->workers = g->policy->config->workers;
     set_descriptors(g);
     create_loop(g);
-    create_access(g);
-    create_namespaces(g);
     create_metrics(g);
-    err = create_http(g, why);
+    fill_http_options(g->policy, g);
+    err = http_server_create(&g->policy->http, &g->http, why);
     if (err)
         return err;
     create_core(g);
@@ -301,12 +353,71 @@ static void gateway_destroy(struct gateway *g)
         mailbox_fini(&g->uplink.control);
         ev_loop_destroy(g->loop);
     }
-    for (uint32_t i = 0; g->metrics && i <= g->config->workers; i++)
+    for (uint32_t i = 0; g->metrics && i <= g->workers; i++)
         mem_free(g->metrics[i]);
     mem_free(g->metrics);
-    namespaces_destroy(&g->namespaces);
-    access_destroy(&g->access);
-    config_destroy(&g->config);
+    policy_destroy(&g->old);
+    policy_destroy(&g->policy);
+}
+
+/* Reload */
+
+/* Everything that can be wrong with a new configuration is found before any of it is used. */
+static int load_again(struct gateway *g, struct config **out, struct buf *why)
+{
+    struct config *c = NULL;
+    int err = config_load(g->argc - 1, g->argv + 1, environ, &c, why);
+    if (!err)
+        err = check_redis(c, why);
+    if (!err && c->tls.cert[0])
+        err = http_check_tls(c->tls.cert, c->tls.key, why);
+    if (err)
+        config_destroy(&c);
+    else
+        *out = c;
+    return err;
+}
+
+static void say_reloaded(const struct config *old, const struct config *new)
+{
+    struct buf names = {0};
+    config_restart_needed(old, new, &names);
+    if (names.len)
+        log_warn("main", "reloaded, but these need a restart and stay as they were: %s",
+                 buf_cstr(&names));
+    else
+        log_info("main", "reloaded");
+    buf_free(&names);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, signal->data, GATEWAY_MAGIC);
+    struct buf why = {0};
+    struct config *config = NULL;
+    if (g->stopping || g->old) {
+        log_warn("main", "SIGHUP is ignored: %s",
+                 g->stopping ? "the gateway is stopping" : "the last reload is not done yet");
+        return;
+    }
+    if (load_again(g, &config, &why) != 0) {
+        log_error("main", "nothing is reloaded: %s", buf_cstr(&why));
+        buf_free(&why);
+        return;
+    }
+    say_reloaded(g->policy->config, config);
+    log_setup((enum log_level)config->log_level, config->log_json);
+    g->old = g->policy;
+    g->policy = policy_create(config);
+    fill_http_options(g->policy, g);
+    struct core_settings settings = {
+        .namespaces = g->policy->namespaces,
+        .linger_us = linger_us(config),
+        .message_bytes = config->limits.message_bytes,
+    };
+    core_change(g->core, &settings, &g->policy->http);
+    if (g->old->config->broker == CONFIG_BROKER_REDIS)
+        broker_redis_limit(g->broker, config->limits.message_bytes);
 }
 
 /* Commands */
@@ -323,17 +434,19 @@ static void serve_help(void)
 
 static int serve(int argc, char **argv)
 {
-    struct gateway g = {.magic = GATEWAY_MAGIC};
+    struct gateway g = {.magic = GATEWAY_MAGIC, .argc = argc, .argv = argv};
     struct buf why = {0};
-    int err = config_load(argc - 1, argv + 1, environ, &g.config, &why);
+    struct config *config = NULL;
+    int err = config_load(argc - 1, argv + 1, environ, &config, &why);
     if (err == ERR_NOT_FOUND) {
         serve_help();
         return 0;
     }
     if (!err) {
-        log_setup((enum log_level)g.config->log_level, g.config->log_json);
+        log_setup((enum log_level)config->log_level, config->log_json);
         signal(SIGPIPE, SIG_IGN);
         seed_maps();
+        g.policy = policy_create(config);
         err = gateway_create(&g, &why);
     }
     if (err) {

@@ -45,6 +45,9 @@ struct broker *broker_redis_create(struct ev_loop *loop, const struct redis_opti
 /* broker_redis_start: begins to connect; call once, when the hub is ready to hear events. */
 void broker_redis_start(struct broker *b);
 
+/* broker_redis_limit: another message_bytes from now on. */
+void broker_redis_limit(struct broker *b, uint64_t message_bytes);
+
 const struct redis_counters *broker_redis_counters(const struct broker *b);
 
 #endif

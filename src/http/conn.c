@@ -60,12 +60,14 @@ static void count_out(struct conn *c)
         addresses_leave(server->addresses, &c->address);
 }
 
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from)
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from, bool tls)
 {
     bool is_unix = !from;
     tune_socket(fd, is_unix);
     lws_sock_file_fd_type desc = {.sockfd = fd};
-    struct lws *wsi = lws_adopt_descriptor_vhost(w->vhost, LWS_ADOPT_SOCKET, desc, NULL, NULL);
+    struct lws *wsi = lws_adopt_descriptor_vhost(
+        tls ? w->tls_vhost : w->vhost,
+        tls ? LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL : LWS_ADOPT_SOCKET, desc, NULL, NULL);
     if (!wsi)
         return; /* the library has closed it */
     struct conn *c = mem_zalloc(sizeof(*c));
@@ -74,6 +76,7 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from)
     c->wsi = wsi;
     c->fd = fd;
     c->is_unix = is_unix;
+    c->tls = tls;
     if (from)
         c->address = address_of(from);
     count_in(c);
@@ -143,6 +146,9 @@ void conn_reap_all(struct worker *w)
 static void conn_linger(struct conn *c)
 {
     c->state = CONN_LINGER;
+    if (c->ssl)
+        SSL_shutdown(
+            c->ssl); /* says close_notify: a cut-off answer could not be told from a whole one */
     shutdown(c->fd, SHUT_WR);
     wheel_set(&c->worker->wheel, &c->deadline, LINGER_SECONDS);
 }
@@ -184,7 +190,8 @@ static ssize_t write_vector(struct conn *c, struct iovec *iov, int n)
         total += iov[i].iov_len;
     }
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n};
-    ssize_t sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = c->ssl ? tls_write(c->ssl, c->worker->scratch, iov, n)
+                          : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent > 0)
         metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
     return sent;
@@ -260,7 +267,10 @@ void conn_due(struct conn *c)
 {
     switch (c->state) {
     case CONN_STREAM:
-        stream_heartbeat(c->stream);
+        if (c->worker->draining)
+            stream_drain(c->stream);
+        else
+            stream_heartbeat(c->stream);
         return;
     case CONN_HEAD:
         /* Nothing was begun, or it waits behind answers that the client does not read. */
@@ -372,6 +382,7 @@ static void conn_input(struct conn *c, struct span bytes)
 void conn_answered(struct conn *c)
 {
     exchange_destroy(&c->exchange);
+    c->served = true;
     if (c->state == CONN_DEAD)
         return;
     if (c->close_next) {
@@ -403,6 +414,10 @@ int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     struct conn *c = CAST_CHECKED(struct conn, opaque, CONN_MAGIC);
     switch (reason) {
     case LWS_CALLBACK_RAW_RX:
+        if (c->tls && !c->ssl) { /* the library makes it with the first packet of the handshake */
+            c->ssl = lws_get_ssl(wsi);
+            tls_adopt(c->ssl);
+        }
         conn_input(c, span_make(in, len));
         break;
     case LWS_CALLBACK_RAW_WRITEABLE:
@@ -410,6 +425,7 @@ int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         break;
     default:
         lws_set_opaque_user_data(wsi, NULL);
+        c->ssl = NULL;
         conn_free(c);
     }
     return 0;

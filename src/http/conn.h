@@ -8,6 +8,7 @@
 #define HTTP_CONN_H
 
 #include "base/buf.h"
+#include "http/tls.h"
 #include "http/wheel.h"
 #include "http/worker.h"
 #include "hub/outq.h"
@@ -37,11 +38,14 @@ struct conn {
     struct lws *wsi;       /* borrowed: libwebsockets's */
     int fd;                /* borrowed: libwebsockets's */
     bool is_unix;
+    bool tls;
+    SSL *ssl; /* borrowed: libwebsockets's; NULL in clear and before the handshake is done */
     const char *too_many;   /* static: why it may not have anything but this answer; NULL */
     struct address address; /* of the client */
     bool blocked;           /* the socket takes no more: waits for POLLOUT */
     bool paused;            /* reading is switched off */
     bool close_next;        /* no further request on this connection */
+    bool served;            /* has had an answer: idle now, not new */
     bool goodbye;           /* is to end politely at the end of the turn */
     bool in_input;          /* conn_process is on the stack */
     struct list node;       /* in worker->conns */
@@ -55,7 +59,7 @@ struct conn {
 
 /* conn_accept: takes a connected socket over; closes it when that fails. `from` is NULL for a unix
  * socket. */
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from);
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from, bool tls);
 
 /* conn_callback: libwebsockets's callback for raw sockets. */
 int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

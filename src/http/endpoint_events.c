@@ -91,6 +91,8 @@ void endpoint_events(struct exchange *x)
     ok = ok && read_options(x, &options);
     if (ok && x->req.method == HTTP1_HEAD)
         answer_head(x);
+    else if (ok && exchange_worker(x)->draining)
+        stream_busy(x, "the gateway is being drained");
     else if (ok && x->conn->too_many)
         stream_busy(x, x->conn->too_many);
     else if (ok)

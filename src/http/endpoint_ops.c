@@ -16,16 +16,20 @@ void endpoint_healthz(struct exchange *x)
 void endpoint_readyz(struct exchange *x)
 {
     const struct shard *shard = exchange_worker(x)->shard;
-    bool up = shard_broker_up(shard);
+    bool up = shard_broker_up(shard), draining = exchange_worker(x)->draining;
     struct span strict = query_get(&x->query, "strict");
     struct buf json = {0};
-    buf_printf(&json, "{\"status\":\"%s\",\"redis\":", up ? "ready" : "degraded");
+    buf_printf(&json, "{\"status\":\"%s\",\"redis\":",
+               draining ? "draining"
+               : up     ? "ready"
+                        : "degraded");
     if (exchange_worker(x)->options->memory)
         json_text_string(&json, span_of("none: memory broker"));
     else
         json_text_string(&json, span_of(up ? "ready" : shard_broker_reason(shard)));
     buf_byte(&json, '}');
-    exchange_json(x, !up && span_is(strict, "1") ? 503 : 200, buf_view(&json));
+    bool refused = draining || (!up && span_is(strict, "1"));
+    exchange_json(x, refused ? 503 : 200, buf_view(&json));
     buf_free(&json);
 }
 

@@ -169,7 +169,7 @@ static bool admit_body(struct exchange *x)
 bool exchange_begin(struct exchange *x)
 {
     bool has_body = x->req.chunked || x->req.content_length > 0;
-    if (!x->req.keep_alive)
+    if (!x->req.keep_alive || exchange_worker(x)->draining)
         x->conn->close_next = true;
     bool close_after = x->conn->close_next;
     /* Until the body is read, an answer must also end the connection. */

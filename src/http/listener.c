@@ -96,7 +96,7 @@ static int open_tcp(const char *text, const struct sockaddr_storage *addr, sockl
     return 0;
 }
 
-static void log_listening(int fd)
+static void log_listening(int fd, bool tls)
 {
     struct sockaddr_storage addr;
     socklen_t len = sizeof(addr);
@@ -105,19 +105,34 @@ static void log_listening(int fd)
         return;
     getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
                 NI_NUMERICHOST | NI_NUMERICSERV);
-    log_info("http", addr.ss_family == AF_INET6 ? "listening on [%s]:%s" : "listening on %s:%s",
-             host, port);
+    log_info("http", addr.ss_family == AF_INET6 ? "listening on [%s]:%s%s" : "listening on %s:%s%s",
+             host, port, tls ? " with TLS" : "");
 }
 
-static void add_listener(struct worker *w, int fd, bool is_unix)
+static void add_listener(struct worker *w, int fd, bool is_unix, bool tls)
 {
     struct listener *l = &w->listeners[w->listener_count++];
     l->fd = fd;
     l->is_unix = is_unix;
+    l->tls = tls;
+}
+
+/* With tls.cert a bare address speaks TLS; http:// keeps one in clear, for a proxy or a probe
+ * beside it. */
+static const char *take_scheme(const char *text, bool *tls)
+{
+    static const char clear[] = "http://", secure[] = "https://";
+    if (strncmp(text, clear, strlen(clear)) == 0) {
+        *tls = false;
+        return text + strlen(clear);
+    }
+    return strncmp(text, secure, strlen(secure)) == 0 ? text + strlen(secure) : text;
 }
 
 static int listen_tcp(struct http_server *server, const char *text, struct buf *why)
 {
+    bool tls = server->options.tls_cert != NULL;
+    text = take_scheme(text, &tls);
     struct sockaddr_storage addr = {0};
     socklen_t len = 0;
     int err = parse_tcp(text, &addr, &len, why);
@@ -128,13 +143,13 @@ static int listen_tcp(struct http_server *server, const char *text, struct buf *
         err = open_tcp(text, &addr, len, &fd, why);
         if (err)
             break;
-        add_listener(&server->workers[i], fd, false);
+        add_listener(&server->workers[i], fd, false, tls);
         /* Port 0: the first socket is given one, the others share it. */
         if (i == 0)
             getsockname(fd, (struct sockaddr *)&addr, &len);
     }
     if (!err)
-        log_listening(server->workers[0].listeners[server->workers[0].listener_count - 1].fd);
+        log_listening(server->workers[0].listeners[server->workers[0].listener_count - 1].fd, tls);
     return err;
 }
 
@@ -179,7 +194,7 @@ static int listen_unix(struct http_server *server, const char *text, struct buf 
         return err;
     }
     for (uint32_t i = 0; i < server->options.workers; i++)
-        add_listener(&server->workers[i], fd, true);
+        add_listener(&server->workers[i], fd, true, false);
     log_info("http", "listening on %s", text);
     return 0;
 }
@@ -211,7 +226,8 @@ void listeners_close(struct http_server *server)
             socklen_t len = sizeof(addr);
             if (l->is_unix && getsockname(l->fd, (struct sockaddr *)&addr, &len) == 0)
                 unlink(addr.sun_path);
-            close(l->fd);
+            if (l->fd >= 0)
+                close(l->fd);
         }
         mem_free(w->listeners);
         w->listeners = NULL;
@@ -229,16 +245,15 @@ static void pause_accepting(struct worker *w)
     ev_timer_start(w->loop, &w->accept_retry);
 }
 
-static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
+/* Accepts until there is nobody left, or `most` are in. */
+static void accept_some(struct worker *w, struct listener *l, int most)
 {
-    struct worker *w = io->data;
-    struct listener *l = (struct listener *)(void *)io;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+    for (int i = 0; i < most; i++) {
         struct sockaddr_storage from = {0};
         socklen_t len = sizeof(from);
         int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_accept(w, fd, l->is_unix ? NULL : &from);
+            conn_accept(w, fd, l->is_unix ? NULL : &from, l->tls);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -246,6 +261,27 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
         /* A client that gave up while it waited is its own affair. */
         if (errno != ECONNABORTED && errno != EINTR)
             return;
+    }
+}
+
+static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    accept_some(io->data, (struct listener *)(void *)io, ACCEPTS_A_TURN);
+}
+
+void listeners_drain(struct worker *w)
+{
+    listeners_stop(w);
+    for (size_t i = 0; i < w->listener_count; i++) {
+        struct listener *l = &w->listeners[i];
+        if (l->fd < 0)
+            continue;
+        /* A socket that is closed with connections in its queue resets them. */
+        accept_some(w, l, 2 * BACKLOG);
+        if (l->is_unix)
+            continue; /* shared with the other workers */
+        close(l->fd);
+        l->fd = -1;
     }
 }
 
@@ -267,7 +303,7 @@ void listeners_stop(struct worker *w)
 
 void listeners_room(struct worker *w)
 {
-    if (!w->accept_paused || w->stopping)
+    if (!w->accept_paused || w->stopping || w->draining)
         return;
     w->accept_paused = false;
     metrics_set(&w->metrics->accept_paused, 0);

@@ -18,6 +18,10 @@ void listeners_close(struct http_server *server);
 void listeners_start(struct worker *w);
 void listeners_stop(struct worker *w);
 
+/* listeners_drain: takes what is queued, then closes this worker's own sockets, so that a connect
+ * is refused. */
+void listeners_drain(struct worker *w);
+
 /* listeners_room: a descriptor came free. */
 void listeners_room(struct worker *w);
 

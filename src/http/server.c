@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/listener.h"
+#include "http/tls.h"
 #include "http/worker.h"
 
 #include <errno.h>
@@ -32,6 +33,8 @@ int http_server_create(const struct http_options *options, struct http_server **
     lws_set_log_level(LLL_ERR | LLL_WARN, lws_says);
     struct http_server *server = mem_zalloc(sizeof(*server));
     server->options = *options;
+    server->base_path = mem_strdup(options->base_path);
+    server->options.base_path = server->base_path;
     server->started_us = clock_mono_us(options->clock);
     server->workers = mem_zalloc(options->workers * sizeof(*server->workers));
     /* Lanes keep each side's counters on cache lines of their own. */
@@ -45,7 +48,9 @@ int http_server_create(const struct http_options *options, struct http_server **
                       LANE_BYTES);
     if (options->max_per_address)
         server->addresses = addresses_create();
-    int err = listeners_open(server, why);
+    int err = options->tls_cert ? tls_check(options->tls_cert, options->tls_key, why) : 0;
+    if (!err)
+        err = listeners_open(server, why);
     for (uint32_t i = 0; !err && i < options->workers; i++)
         err = worker_init(&server->workers[i], server, i, why);
     if (err) {
@@ -54,6 +59,11 @@ int http_server_create(const struct http_options *options, struct http_server **
     }
     *out = server;
     return 0;
+}
+
+int http_check_tls(const char *cert, const char *key, struct buf *why)
+{
+    return tls_check(cert, key, why);
 }
 
 struct downlink *http_server_downlinks(struct http_server *server)
@@ -94,6 +104,7 @@ void http_server_destroy(struct http_server **server)
     addresses_destroy(&s->addresses);
     free(s->downlinks);
     mem_free(s->workers);
+    mem_free(s->base_path);
     mem_free(s);
     *server = NULL;
 }

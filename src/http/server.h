@@ -20,12 +20,17 @@
 
 struct http_server; /* opaque */
 
-/* Everything is borrowed and must outlive the server. */
+/*
+ * Everything is borrowed: `listen`, `base_path` and the names of the TLS files for the call, the
+ * rest until the server is destroyed or all workers have answered MSG_SETTINGS with another one of
+ * these.
+ */
 struct http_options {
     uint32_t workers;
-    char *const *listen; /* "address:port", "[v6]:port", "unix:/path" */
+    char *const *listen; /* "address:port", "[v6]:port", with http:// or https://, "unix:/path" */
     size_t listen_count;
-    const char *base_path; /* "" or "/a" */
+    const char *base_path;          /* "" or "/a" */
+    const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */
     bool open;
     bool memory; /* no Redis: what "receivers" counts, and what readiness means */
     uint32_t retry_ms, heartbeat_seconds, request_seconds;
@@ -46,6 +51,9 @@ struct http_options {
  * line in why. */
 int http_server_create(const struct http_options *options, struct http_server **out,
                        struct buf *why);
+
+/* http_check_tls: would this pair of PEM files do? 0, or ERR_INVALID with one line in why. */
+int http_check_tls(const char *cert, const char *key, struct buf *why);
 
 /* http_server_downlinks: the ways to the workers, [workers]; borrowed, live as long as the server.
  */

@@ -124,6 +124,17 @@ void stream_heartbeat(struct stream *s)
         send_bytes(s->conn, span_of(": heartbeat\n\n"));
 }
 
+void stream_drain(struct stream *s)
+{
+    struct conn *c = s->conn;
+    struct buf out = {0};
+    uint32_t retry = c->worker->options->retry_ms;
+    sse_retry(&out, 1 + worker_random(c->worker, retry));
+    send_bytes(c, buf_view(&out));
+    buf_free(&out);
+    conn_end(c);
+}
+
 static void too_slow(struct stream *s)
 {
     struct worker *w = s->conn->worker;

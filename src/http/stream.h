@@ -30,6 +30,8 @@ void stream_open(struct exchange *x, const struct stream_options *options);
  * back. */
 void stream_busy(struct exchange *x, const char *why);
 void stream_close(struct stream **s);
+/* stream_drain: says when to come back, and ends. */
+void stream_drain(struct stream *s);
 /* stream_heartbeat: the wheel came round. */
 void stream_heartbeat(struct stream *s);
 

@@ -8,11 +8,12 @@
 #include "http/listener.h"
 #include "http/router.h"
 #include "http/stream.h"
-
+#include "http/tls.h"
 #include <sys/random.h>
 #include <time.h>
 
 enum {
+    DRAIN_GRACE = 3,   /* seconds on top of drain_seconds for what is being written */
     BATCH = 64,        /* entries fanned out before the collected frames are written */
     DRAIN_TURN = 1024, /* entries taken before the loop looks at its sockets again */
 };
@@ -80,6 +81,56 @@ static void stop(struct worker *w)
     ev_break(w->loop, EVBREAK_ALL);
 }
 
+/* What a running worker can change; the rest of struct http_options is as it was at the start. */
+static void take_settings(struct worker *w, const struct http_options *o)
+{
+    struct http_options *s = &w->settings;
+    s->access = o->access;
+    s->namespaces = o->namespaces;
+    s->cors_origins = o->cors_origins;
+    s->cors_origin_count = o->cors_origin_count;
+    s->retry_ms = o->retry_ms;
+    s->heartbeat_seconds = o->heartbeat_seconds;
+    s->request_seconds = o->request_seconds;
+    s->max_channels = o->max_channels;
+    s->name_bytes = o->name_bytes;
+    s->body_bytes = o->body_bytes;
+    s->message_bytes = o->message_bytes;
+    s->queue_bytes = o->queue_bytes;
+    struct buf why = {0};
+    if (w->tls && o->tls_cert && tls_replace(w->tls, o->tls_cert, o->tls_key, &why))
+        log_error("http", "%s", buf_cstr(&why));
+    buf_free(&why);
+    worker_core(w, msg_create(MSG_SETTINGS_TAKEN, w->index));
+}
+
+static void drain_conn(struct worker *w, struct conn *c, uint32_t seconds)
+{
+    c->close_next = true;
+    if (c->state == CONN_STREAM)
+        wheel_set(&w->wheel, &c->deadline, 1 + worker_random(w, seconds));
+    else if (c->state == CONN_HEAD && c->in.len == 0 && c->served)
+        conn_end(c);
+}
+
+/*
+ * Nobody new is let in but those whom the kernel has accepted already. Streams end one by one over
+ * the given time, so that they do not all come to the next gateway at once; requests are answered
+ * first.
+ */
+static void drain(struct worker *w, uint32_t seconds)
+{
+    if (w->draining)
+        return;
+    listeners_drain(w);
+    w->draining = true;
+    LIST_FOREACH_SAFE (n, &w->conns) {
+        drain_conn(w, LIST_ENTRY(n, struct conn, node), seconds);
+    }
+    ev_timer_set(&w->drain_over, (double)seconds + DRAIN_GRACE, 0.);
+    ev_timer_start(w->loop, &w->drain_over);
+}
+
 static void handle(struct worker *w, struct msg *m)
 {
     if (shard_handle(w->shard, m))
@@ -90,6 +141,12 @@ static void handle(struct worker *w, struct msg *m)
         break;
     case MSG_CHANNELS_PAGE:
         endpoint_channels_page(w, m);
+        break;
+    case MSG_SETTINGS:
+        take_settings(w, m->settings);
+        break;
+    case MSG_DRAIN:
+        drain(w, m->seconds);
         break;
     case MSG_STOP:
         stop(w);
@@ -181,6 +238,13 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
     conn_reap_all(w);
     if (any)
         listeners_room(w);
+    if (w->draining && !w->stopping && list_empty(&w->conns))
+        stop(w);
+}
+
+static void on_drain_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    stop(CAST_CHECKED(struct worker, timer->data, WORKER_MAGIC));
 }
 
 static void on_accept_retry(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -194,12 +258,55 @@ static void on_due(void *ctx, struct wheel_entry *e)
     conn_due(LIST_ENTRY(e, struct conn, deadline));
 }
 
+static int on_tls_vhost(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                        size_t len)
+{
+    /* The one moment in which the library shows its SSL_CTX: later, a new certificate goes there.
+     */
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
+        struct worker *w = lws_context_user(lws_get_context(wsi));
+        w->tls = user;
+        return 0;
+    }
+    return conn_callback(wsi, reason, user, in, len);
+}
+
+static const struct lws_protocols tls_protocols[] = {
+    {.name = "https", .callback = on_tls_vhost, .per_session_data_size = 0},
+    {0},
+};
+
+static int create_tls(struct worker *w, struct buf *why)
+{ /* Left to itself the library makes a client's context too, with all the system's CAs, and leaks
+     it. */
+    w->unused_client = SSL_CTX_new(TLS_client_method());
+    struct lws_context_creation_info host = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .provided_client_ssl_ctx = w->unused_client,
+        .protocols = tls_protocols,
+        .vhost_name = "sluice-tls",
+        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
+        .ssl_cert_filepath = w->options->tls_cert,
+        .ssl_private_key_filepath = w->options->tls_key,
+        .ssl_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION,
+        .alpn = "http/1.1",
+    };
+    w->scratch = mem_alloc(TLS_SCRATCH);
+    w->tls_vhost = lws_create_vhost(w->lws, &host);
+    if (w->tls_vhost && w->tls)
+        return 0;
+    buf_str(why, "tls: libwebsockets would not make a virtual host of tls.cert and tls.key");
+    return ERR_SYS;
+}
+
 static int create_lws(struct worker *w, struct buf *why)
 {
     void *loops[1] = {w->loop};
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   (w->options->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
+        .user = w,
         .foreign_loops = loops,
         .protocols = protocols,
         .gid = -1,
@@ -218,7 +325,7 @@ static int create_lws(struct worker *w, struct buf *why)
         buf_str(why, "libwebsockets would not make a virtual host");
         return ERR_SYS;
     }
-    return 0;
+    return w->options->tls_cert ? create_tls(w, why) : 0;
 }
 
 int worker_init(struct worker *w, struct http_server *server, uint32_t index, struct buf *why)
@@ -226,7 +333,8 @@ int worker_init(struct worker *w, struct http_server *server, uint32_t index, st
     w->magic = WORKER_MAGIC;
     w->index = index;
     w->server = server;
-    w->options = &server->options;
+    w->settings = server->options;
+    w->options = &w->settings;
     w->metrics = server->options.metrics[index];
     w->downlink = &server->downlinks[index];
     if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random))
@@ -251,6 +359,8 @@ int worker_init(struct worker *w, struct http_server *server, uint32_t index, st
     ev_prepare_start(w->loop, &w->turn);
     ev_timer_init(&w->accept_retry, on_accept_retry, 1., 0.);
     w->accept_retry.data = w;
+    ev_timer_init(&w->drain_over, on_drain_over, 1., 0.);
+    w->drain_over.data = w;
     return create_lws(w, why);
 }
 
@@ -258,6 +368,7 @@ void worker_fini(struct worker *w)
 {
     if (w->lws)
         lws_context_destroy(w->lws);
+    SSL_CTX_free(w->unused_client);
     for (struct msg *m = w->control, *next; m; m = next) {
         next = m->next;
         msg_free(m);
@@ -265,6 +376,7 @@ void worker_fini(struct worker *w)
     if (w->exchanges)
         map_destroy(&w->exchanges);
     shard_destroy(&w->shard);
+    mem_free(w->scratch);
     if (!w->loop)
         return;
     wheel_fini(&w->wheel);

@@ -14,6 +14,7 @@
 
 #include <ev.h>
 #include <libwebsockets.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -23,20 +24,26 @@ struct listener {
     ev_io io; /* data: the worker */
     int fd;   /* owned, or a unix socket that worker 0 owns */
     bool is_unix;
+    bool tls;
 };
 
 struct worker {
     uint32_t magic;
     uint32_t index;
     struct http_server *server;         /* borrowed */
-    const struct http_options *options; /* borrowed */
+    struct http_options settings;       /* this worker's own copy: changes with MSG_SETTINGS */
+    const struct http_options *options; /* borrowed: settings */
     struct metrics *metrics;            /* borrowed: this thread's own */
     pthread_t thread;
-    struct ev_loop *loop;      /* owned */
-    struct lws_context *lws;   /* owned */
-    struct lws_vhost *vhost;   /* owned by the context */
-    struct downlink *downlink; /* borrowed from the server */
-    struct shard *shard;       /* owned */
+    struct ev_loop *loop;        /* owned */
+    struct lws_context *lws;     /* owned */
+    struct lws_vhost *vhost;     /* owned by the context */
+    struct lws_vhost *tls_vhost; /* the same; NULL without tls.cert */
+    SSL_CTX *unused_client;      /* owned: see create_tls */
+    SSL_CTX *tls;                /* borrowed from tls_vhost */
+    char *scratch;               /* owned: TLS_SCRATCH bytes; NULL without TLS */
+    struct downlink *downlink;   /* borrowed from the server */
+    struct shard *shard;         /* owned */
     ev_async wake;
     ev_prepare turn; /* the one place where connections are reaped */
     ev_timer accept_retry;
@@ -53,16 +60,19 @@ struct worker {
     uint64_t frames_taken;
     uint64_t now_s; /* seconds of the monotonic clock at the beginning of this fan-out */
     bool batching;  /* more frames wait: collect, then write once */
+    bool draining;  /* no new streams; what is open ends in its time */
     bool stopping;
+    ev_timer drain_over;
     uint64_t random;      /* state of xorshift: jitter only */
     uint64_t date_second; /* of the cached Date header */
     char date[40];
 };
 
 struct http_server {
-    struct http_options options;
-    struct worker *workers;     /* owned, [options.workers] */
-    struct downlink *downlinks; /* owned, [options.workers] */
+    struct http_options options; /* as at the start */
+    char *base_path;             /* owned: outlives the configuration that it came from */
+    struct worker *workers;      /* owned, [options.workers] */
+    struct downlink *downlinks;  /* owned, [options.workers] */
     uint32_t started;
     atomic_uint sockets;         /* open, of all workers: for the limit */
     struct addresses *addresses; /* owned; NULL where there is no limit for an address */

@@ -195,6 +195,9 @@ static void take_message(struct core *core, struct msg *m)
     case MSG_FENCED:
         core_fenced(core, &m->fence);
         break;
+    case MSG_SETTINGS_TAKEN:
+        core->settings_due--;
+        break;
     case MSG_STOPPED:
         core->workers_stopped++;
         break;
@@ -355,6 +358,33 @@ const struct broker_events core_broker_events = {
     .on_message = core_on_message,
     .on_oversize = core_on_oversize,
 };
+
+void core_change(struct core *core, const struct core_settings *settings, const void *workers)
+{
+    core->options.namespaces = settings->namespaces;
+    core->options.linger_us = settings->linger_us;
+    core->options.message_bytes = settings->message_bytes;
+    for (uint32_t w = 0; w < core->options.workers; w++) {
+        struct msg *m = msg_create(MSG_SETTINGS, w);
+        m->settings = workers;
+        downlink_post(&core->options.downlinks[w], m);
+        core->settings_due++;
+    }
+}
+
+uint32_t core_settings_due(const struct core *core)
+{
+    return core->settings_due;
+}
+
+void core_drain_workers(struct core *core, uint32_t seconds)
+{
+    for (uint32_t w = 0; w < core->options.workers; w++) {
+        struct msg *m = msg_create(MSG_DRAIN, w);
+        m->seconds = seconds;
+        downlink_post(&core->options.downlinks[w], m);
+    }
+}
 
 void core_stop_workers(struct core *core)
 {

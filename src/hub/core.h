@@ -51,6 +51,22 @@ uint64_t core_tick(struct core *core);
 /* core_end_turn: wakes the workers that frames were posted to. Call before the loop sleeps. */
 void core_end_turn(struct core *core);
 
+/* What may change while the core runs; as in core_options. */
+struct core_settings {
+    const struct namespaces *namespaces;
+    uint64_t linger_us, message_bytes;
+};
+
+/*
+ * core_change: takes new settings over, and posts `workers` (for them to know what it is) to every
+ * worker. core_settings_due: how many workers still use what came before.
+ */
+void core_change(struct core *core, const struct core_settings *settings, const void *workers);
+uint32_t core_settings_due(const struct core *core);
+
+/* core_drain_workers: posts MSG_DRAIN. */
+void core_drain_workers(struct core *core, uint32_t seconds);
+
 /* core_stop_workers: posts MSG_STOP; core_workers_left: how many have not said MSG_STOPPED. */
 void core_stop_workers(struct core *core);
 uint32_t core_workers_left(const struct core *core);

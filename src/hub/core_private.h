@@ -23,6 +23,7 @@ struct core {
     uint64_t tickets_made;  /* likewise of tickets */
     uint64_t publish_bytes; /* under way */
     uint32_t workers_stopped;
+    uint32_t settings_due;                 /* answers to MSG_SETTINGS that are still to come */
     bool *overflowed;                      /* owned: per worker: some slot has `lost` set */
     struct buf full_name, data, wrap, sse; /* scratch */
 };

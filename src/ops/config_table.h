@@ -46,6 +46,7 @@ struct setting {
     const char *(*check)(struct span); /* TEXT, entries of LIST: NULL or what is wrong */
     const char *valid;                 /* TEXT, LIST: what would be valid */
     const char *unit;                  /* NULL where there is none */
+    bool restart;                      /* a reload cannot change it */
     const char *help;
 };
 

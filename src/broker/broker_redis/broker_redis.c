@@ -174,3 +174,8 @@ const struct redis_counters *broker_redis_counters(const struct broker *b)
 {
     return &redis_of(b)->counters;
 }
+
+void broker_redis_limit(struct broker *b, uint64_t message_bytes)
+{
+    redis_of(b)->options.message_bytes = message_bytes;
+}

@@ -1,0 +1,36 @@
+/*
+ * TLS for HTTP/1.1: libwebsockets does the handshake and reads; we write, since a stream's frames
+ * are shared and leave by our own queue. TLS 1.2 and up.
+ */
+#ifndef HTTP_TLS_H
+#define HTTP_TLS_H
+
+#include "base/buf.h"
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum { TLS_SCRATCH = 16 * 1024 }; /* the largest record */
+
+/* tls_check: do these two PEM files load and belong together? 0, or ERR_INVALID with one line in
+ * why. */
+int tls_check(const char *cert, const char *key, struct buf *why);
+
+/* tls_adopt: sets the modes that tls_write needs; once for each connection, after the handshake. */
+void tls_adopt(SSL *ssl);
+
+/*
+ * tls_write: as writev, gathering small parts into one record by way of `scratch` (TLS_SCRATCH
+ * bytes). The bytes written, or -1 with errno EAGAIN (the same bytes must come first the next time)
+ * or ECONNRESET.
+ */
+ssize_t tls_write(SSL *ssl, char *scratch, const struct iovec *iov, int n);
+
+/* tls_replace: makes ctx use another pair, for handshakes from now on. The pair has passed
+ * tls_check. */
+int tls_replace(SSL_CTX *ctx, const char *cert, const char *key, struct buf *why);
+
+#endif
