@@ -42,7 +42,7 @@ class Gateway:
 
     def __init__(self, redis=None, kind="asan", within=None, env=None, args=(), wait=True, **settings):
         self.dir = tempfile.mkdtemp(prefix="sluice-gateway-")
-        base = {"listen": ["127.0.0.1:0"], "open": True, "workers": 2}
+        base = {"listen": ["127.0.0.1:0"], "open": True, "workers": 2, "drain_seconds": 0}
         base.update({"redis": getattr(redis, "url", redis)} if redis else {"broker": "memory"})
         self.config = merged(base, settings)
         self.log_path = os.path.join(self.dir, "log")
