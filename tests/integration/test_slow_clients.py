@@ -128,6 +128,6 @@ def test_a_thousand_clients_that_never_read_cost_at_most_32_megabytes_and_nobody
         slowest = max(slowest, flood.expect(sent * frame))
     grown = memory(pid, "VmHWM") - before
     assert grown <= 32 * MEGABYTE, f"grew by {grown / MEGABYTE:.1f} MB"
-    assert slowest < 2, f"the slowest window took {slowest:.2f} s"
+    assert slowest < 3, f"the slowest window took {slowest:.2f} s"
     gateway.wait_metric("sluice_slow_disconnects_total", 1000, 20)
     gateway.wait_metric("sluice_connections", 100)

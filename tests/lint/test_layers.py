@@ -44,7 +44,7 @@ def test_an_include_out_of_its_room_is_a_fault_with_its_place(tmp_path, path, in
 @pytest.mark.parametrize("path, include", [
     ("http/a.c", "<libwebsockets.h>"), ("broker/broker_redis/a.c", "<hiredis/async.h>"),
     ("broker/a.c", "<ev.h>"), ("hub/a.c", '"broker/broker.h"'), ("hub/a.c", '"base/clock.h"'),
-    ("http/a.c", "<sys/socket.h>"), ("base/clock.c", "<time.h>"), ("main.c", '"http/a.h"'),
+    ("http/a.c", "<sys/socket.h>"), ("proto/a.c", "<arpa/inet.h>"), ("base/clock.c", "<time.h>"), ("main.c", '"http/a.h"'),
 ])
 def test_an_include_within_its_room_is_none(tmp_path, path, include):
     done = layers(tmp_path, path, include)
