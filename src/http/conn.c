@@ -1,21 +1,13 @@
 #include "http/conn.h"
 
 #include "base/cast.h"
-#include "base/err.h"
 #include "base/mem.h"
 #include "http/exchange.h"
 #include "http/stream.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
-    WRITE_VECTOR = 64, /* frames in one sendmsg */
-    WRITE_TURN =
-        256 * 1024, /* bytes to one connection in one turn: a huge frame must not hold up others */
     INPUT_LIMIT = 64 * 1024,       /* bytes kept while a request waits for its answer */
     IDLE_SECONDS = 75,             /* between two requests */
     LINGER_SECONDS = 2,            /* for the client to close after us */
@@ -24,68 +16,6 @@ enum {
 };
 
 static const struct http1_limits head_limits = {.target_bytes = 8192, .head_bytes = 16384};
-
-static void tune_socket(int fd, bool is_unix)
-{
-    int on = 1, idle = 60, interval = 15, probes = 3, user_timeout_ms = 110000;
-    if (is_unix)
-        return;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    /* A peer that vanished without a FIN is found within two minutes, idle or written to. */
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
-}
-
-/* What is over a limit is let in far enough to be told so: a refused connect says nothing to
- * anybody. */
-static void count_in(struct conn *c)
-{
-    const struct http_options *o = c->worker->options;
-    struct http_server *server = c->worker->server;
-    if (atomic_fetch_add(&server->sockets, 1) >= o->max_connections)
-        c->too_many = "the gateway has all the connections it may have";
-    if (server->addresses && !c->is_unix &&
-        addresses_enter(server->addresses, &c->address) > o->max_per_address)
-        c->too_many = "this address has all the connections it may have";
-}
-
-static void count_out(struct conn *c)
-{
-    struct http_server *server = c->worker->server;
-    atomic_fetch_sub(&server->sockets, 1);
-    if (server->addresses && !c->is_unix)
-        addresses_leave(server->addresses, &c->address);
-}
-
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from, bool tls)
-{
-    bool is_unix = !from;
-    tune_socket(fd, is_unix);
-    lws_sock_file_fd_type desc = {.sockfd = fd};
-    struct lws *wsi = lws_adopt_descriptor_vhost(
-        tls ? w->tls_vhost : w->vhost,
-        tls ? LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL : LWS_ADOPT_SOCKET, desc, NULL, NULL);
-    if (!wsi)
-        return; /* the library has closed it */
-    struct conn *c = mem_zalloc(sizeof(*c));
-    c->magic = CONN_MAGIC;
-    c->worker = w;
-    c->wsi = wsi;
-    c->fd = fd;
-    c->is_unix = is_unix;
-    c->tls = tls;
-    if (from)
-        c->address = address_of(from);
-    count_in(c);
-    lws_set_opaque_user_data(wsi, c);
-    list_append(&w->conns, &c->node);
-    metrics_add(&w->metrics->accepted, 1);
-    metrics_set(&w->metrics->sockets, metrics_get(&w->metrics->sockets) + 1);
-    wheel_set(&w->wheel, &c->deadline, w->options->request_seconds);
-}
 
 static void conn_free(struct conn *c)
 {
@@ -97,7 +27,7 @@ static void conn_free(struct conn *c)
     list_remove(&c->node);
     buf_free(&c->in);
     outq_clear(&c->out);
-    count_out(c);
+    conn_uncount(c);
     metrics_set(&w->metrics->sockets, metrics_get(&w->metrics->sockets) - 1);
     c->magic = 0;
     mem_free(c);
@@ -143,7 +73,7 @@ void conn_reap_all(struct worker *w)
 
 /* All is written: shut our side and let the client close, so that it reads the last answer in full.
  */
-static void conn_linger(struct conn *c)
+void conn_linger(struct conn *c)
 {
     c->state = CONN_LINGER;
     if (c->ssl)
@@ -171,96 +101,6 @@ void conn_end(struct conn *c)
     wheel_set(&c->worker->wheel, &c->deadline, ENDING_SECONDS);
     conn_resume(c);
     conn_flush(c);
-}
-
-static void want_writable(struct conn *c)
-{
-    c->blocked = true;
-    lws_callback_on_writable(c->wsi);
-}
-
-static ssize_t write_vector(struct conn *c, struct iovec *iov, int n)
-{
-    size_t total = 0;
-    for (int i = 0; i < n; i++) {
-        if (total + iov[i].iov_len > WRITE_TURN) {
-            iov[i].iov_len = WRITE_TURN - total;
-            n = i + 1;
-        }
-        total += iov[i].iov_len;
-    }
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n};
-    ssize_t sent = c->ssl ? tls_write(c->ssl, c->worker->scratch, iov, n)
-                          : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0)
-        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
-    return sent;
-}
-
-static bool would_block(void)
-{
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
-void conn_flush(struct conn *c)
-{
-    struct iovec iov[WRITE_VECTOR];
-    size_t turn = 0;
-    while (!outq_empty(&c->out) && !c->blocked && c->state != CONN_DEAD) {
-        int n = outq_vector(&c->out, iov, WRITE_VECTOR);
-        ssize_t sent = write_vector(c, iov, n);
-        if (sent < 0 && !would_block()) {
-            conn_kill(c);
-            return;
-        }
-        if (sent > 0) {
-            metrics_add(&c->worker->metrics->deliveries, outq_written(&c->out, (size_t)sent));
-            turn += (size_t)sent;
-        }
-        if (!outq_empty(&c->out) && (sent <= 0 || turn >= WRITE_TURN))
-            want_writable(c);
-    }
-    if (c->state == CONN_ENDING && outq_empty(&c->out))
-        conn_linger(c);
-}
-
-int conn_queue(struct conn *c, struct frame *f, uint64_t limit)
-{
-    if (c->state == CONN_DEAD)
-        return 0;
-    int err = outq_push(&c->out, f, limit);
-    /* A burst may be larger than the limit while the socket would take it: only a blocked client is
-     * slow. */
-    if (err && !c->blocked) {
-        conn_flush(c);
-        err = outq_push(&c->out, f, limit);
-    }
-    return err;
-}
-
-int conn_send(struct conn *c, struct frame *f, uint64_t limit)
-{
-    if (c->state == CONN_DEAD)
-        return 0;
-    if (!outq_empty(&c->out) || c->blocked) {
-        int err = conn_queue(c, f, limit);
-        conn_flush(c);
-        return err;
-    }
-    struct iovec iov = {.iov_base = f->bytes, .iov_len = f->len};
-    ssize_t sent = write_vector(c, &iov, 1);
-    if (sent == (ssize_t)f->len) {
-        if (f->born_us)
-            metrics_add(&c->worker->metrics->deliveries, 1);
-        return 0;
-    }
-    if (sent < 0 && !would_block()) {
-        conn_kill(c);
-        return 0;
-    }
-    outq_push_part(&c->out, f, sent > 0 ? (uint32_t)sent : 0);
-    want_writable(c);
-    return 0;
 }
 
 void conn_due(struct conn *c)

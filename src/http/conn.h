@@ -88,6 +88,11 @@ void conn_kill(struct conn *c);
 /* conn_goodbye: conn_end at the end of the turn, for use within a fan-out. */
 void conn_goodbye(struct conn *c);
 
+/* conn_linger: for conn_flush: the last byte of a connection that is ending is written. */
+void conn_linger(struct conn *c);
+/* conn_uncount: for conn_free: takes it out of the limits. */
+void conn_uncount(struct conn *c);
+
 /* conn_due: its deadline has fired. */
 void conn_due(struct conn *c);
 
