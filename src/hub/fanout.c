@@ -199,13 +199,14 @@ void core_tell_lost(struct core *core, uint32_t worker)
     struct downlink *down = &core->options.downlinks[worker];
     if (!core->overflowed[worker] || !frame_lane_has_room(&down->frames))
         return;
+    uint32_t first = worker * 2; /* the worker's two slots, plain and wrapped */
     core->overflowed[worker] = false;
     for (int kind = 0; kind < 2; kind++) {
         size_t cursor = 0;
         for (struct topic *t; (t = topics_next(core->topics, kind, &cursor));) {
-            if (!t->slots[worker * 2].lost && !t->slots[worker * 2 + 1].lost)
+            if (!t->slots[first].lost && !t->slots[first + 1].lost)
                 continue;
-            gap_slots(core, t, "overflow", worker * 2, worker * 2 + 2, true);
+            gap_slots(core, t, "overflow", first, first + 2, true);
             metrics_add(&core->options.metrics->gaps_overflow, 1);
         }
     }
