@@ -153,15 +153,10 @@ static void rig_write_frame(struct buf *out, const struct frame *f)
     buf_byte(out, '\n');
 }
 
-static const char *token_of(const struct shard_topic *topic)
-{
-    return (const char *)topic;
-}
-
 static void rig_on_frame(void *ctx, const struct lane_entry *e)
 {
     struct buf *out = ctx;
-    buf_printf(out, "%s ", token_of(e->topic));
+    buf_printf(out, "%s ", (const char *)e->topic);
     rig_write_frame(out, e->frame);
 }
 
@@ -185,17 +180,17 @@ static void rig_on_msg(void *ctx, struct msg *m)
     struct buf *out = ctx;
     switch (m->type) {
     case MSG_TOPIC_READY:
-        buf_printf(out, "%s ready\n", token_of(m->topic));
+        buf_printf(out, "%s ready\n", (const char *)m->topic);
         break;
     case MSG_TOPIC_REFUSED:
-        buf_printf(out, "%s refused: %s\n", token_of(m->topic), m->text);
+        buf_printf(out, "%s refused: %s\n", (const char *)m->topic, m->text);
         break;
     case MSG_TOPIC_GAP:
-        buf_printf(out, "%s gap ", token_of(m->topic));
+        buf_printf(out, "%s gap ", (const char *)m->topic);
         rig_write_frame(out, m->frame);
         break;
     case MSG_TOPIC_GONE:
-        buf_printf(out, "%s gone\n", token_of(m->topic));
+        buf_printf(out, "%s gone\n", (const char *)m->topic);
         break;
     case MSG_BROKER:
         buf_printf(out, m->up ? "up\n" : "down: %s\n", m->text);
