@@ -36,6 +36,7 @@ struct policy {
     struct config *config;         /* owned */
     struct access *access;         /* owned */
     struct namespaces *namespaces; /* owned */
+    struct cidr *trusted;          /* owned; config->trusted_proxies, read */
     struct http_options http;      /* borrows from the others */
 };
 
@@ -79,6 +80,7 @@ static void policy_destroy(struct policy **policy)
         return;
     namespaces_destroy(&p->namespaces);
     access_destroy(&p->access);
+    mem_free(p->trusted);
     config_destroy(&p->config);
     mem_free(p);
     *policy = NULL;
@@ -240,6 +242,9 @@ static void fill_http_options(struct policy *p, struct gateway *g)
         .body_bytes = c->limits.body_bytes,
         .message_bytes = c->limits.message_bytes,
         .queue_bytes = c->limits.queue_bytes,
+        .trusted = p->trusted,
+        .trusted_count = c->trusted_proxy_count,
+        .proxy_protocol = c->proxy_protocol,
         .cors_origins = c->cors_origins,
         .cors_origin_count = c->cors_origin_count,
         .access = p->access,
@@ -250,6 +255,16 @@ static void fill_http_options(struct policy *p, struct gateway *g)
     };
 }
 
+static void create_trusted(struct policy *p)
+{
+    const struct config *c = p->config;
+    char why[CIDR_WHY_BYTES];
+    p->trusted = mem_zalloc((c->trusted_proxy_count + 1) * sizeof(*p->trusted));
+    for (size_t i = 0; i < c->trusted_proxy_count; i++)
+        if (cidr_parse(span_of(c->trusted_proxies[i]), &p->trusted[i], why))
+            log_error("main", "trusted_proxies: %s", why); /* config_load has checked them */
+}
+
 /* policy_create: takes the configuration over. */
 static struct policy *policy_create(struct config *config)
 {
@@ -257,6 +272,7 @@ static struct policy *policy_create(struct config *config)
     p->config = config;
     create_access(p);
     create_namespaces(p);
+    create_trusted(p);
     return p;
 }
 

@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 struct entry {
-    struct address address; /* the key */
+    struct net_address address; /* the key */
     uint32_t count;
 };
 
@@ -37,9 +37,9 @@ void addresses_destroy(struct addresses **a)
     *a = NULL;
 }
 
-struct address address_of(const struct sockaddr_storage *from)
+struct net_address address_of(const struct sockaddr_storage *from)
 {
-    struct address a = {0};
+    struct net_address a = {0};
     if (from->ss_family == AF_INET6) {
         memcpy(a.bytes, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, 16);
     } else if (from->ss_family == AF_INET) {
@@ -49,12 +49,12 @@ struct address address_of(const struct sockaddr_storage *from)
     return a;
 }
 
-static struct span key_of(const struct address *address)
+static struct span key_of(const struct net_address *address)
 {
     return span_make((const char *)address->bytes, sizeof(address->bytes));
 }
 
-uint32_t addresses_enter(struct addresses *a, const struct address *address)
+uint32_t addresses_enter(struct addresses *a, const struct net_address *address)
 {
     pthread_mutex_lock(&a->lock);
     struct entry *e = map_get(a->entries, key_of(address));
@@ -68,7 +68,7 @@ uint32_t addresses_enter(struct addresses *a, const struct address *address)
     return count;
 }
 
-void addresses_leave(struct addresses *a, const struct address *address)
+void addresses_leave(struct addresses *a, const struct net_address *address)
 {
     pthread_mutex_lock(&a->lock);
     struct entry *e = map_get(a->entries, key_of(address));

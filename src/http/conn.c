@@ -254,7 +254,8 @@ int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     struct conn *c = CAST_CHECKED(struct conn, opaque, CONN_MAGIC);
     switch (reason) {
     case LWS_CALLBACK_RAW_RX:
-        if (c->tls && !c->ssl) { /* the library makes it with the first packet of the handshake */
+        if (c->origin.tls &&
+            !c->ssl) { /* the library makes it with the first packet of the handshake */
             c->ssl = lws_get_ssl(wsi);
             tls_adopt(c->ssl);
         }

@@ -31,25 +31,32 @@ enum conn_state {
     CONN_DEAD,    /* to be reaped */
 };
 
+/* Where a connection comes from. */
+struct conn_origin {
+    bool is_unix, tls;
+    bool behind_proxy;       /* peer is a trusted proxy: each request says whom it is for */
+    struct net_address peer; /* not of a unix socket */
+};
+
 struct conn {
     uint32_t magic;
     enum conn_state state;
     struct worker *worker; /* borrowed */
     struct lws *wsi;       /* borrowed: libwebsockets's */
     int fd;                /* borrowed: libwebsockets's */
-    bool is_unix;
-    bool tls;
-    SSL *ssl; /* borrowed: libwebsockets's; NULL in clear and before the handshake is done */
-    const char *too_many;   /* static: why it may not have anything but this answer; NULL */
-    struct address address; /* of the client */
-    bool blocked;           /* the socket takes no more: waits for POLLOUT */
-    bool paused;            /* reading is switched off */
-    bool close_next;        /* no further request on this connection */
-    bool served;            /* has had an answer: idle now, not new */
-    bool goodbye;           /* is to end politely at the end of the turn */
-    bool in_input;          /* conn_process is on the stack */
-    struct list node;       /* in worker->conns */
-    struct list mark;       /* in worker->reap or worker->dirty */
+    struct conn_origin origin;
+    struct net_address client;   /* whom the limit for an address counts it to, */
+    bool counted;                /* if it does */
+    bool over_all, over_address; /* it is over a limit */
+    SSL *ssl;        /* borrowed: libwebsockets's; NULL in clear and before the handshake is done */
+    bool blocked;    /* the socket takes no more: waits for POLLOUT */
+    bool paused;     /* reading is switched off */
+    bool close_next; /* no further request on this connection */
+    bool served;     /* has had an answer: idle now, not new */
+    bool goodbye;    /* is to end politely at the end of the turn */
+    bool in_input;   /* conn_process is on the stack */
+    struct list node; /* in worker->conns */
+    struct list mark; /* in worker->reap or worker->dirty */
     struct wheel_entry deadline;
     struct buf in; /* bytes not yet understood */
     struct outq out;
@@ -57,9 +64,14 @@ struct conn {
     struct stream *stream;     /* owned; only in CONN_STREAM */
 };
 
-/* conn_accept: takes a connected socket over; closes it when that fails. `from` is NULL for a unix
- * socket. */
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from, bool tls);
+/* conn_accept: takes a connected socket over; closes it when that fails. */
+void conn_accept(struct worker *w, int fd, const struct conn_origin *origin);
+
+/* conn_set_client: the client behind a proxy, for the limits; the connection's own from then on. */
+void conn_set_client(struct conn *c, const struct net_address *client);
+
+/* conn_too_many: a static sentence when it is over a limit of connections, else NULL. */
+const char *conn_too_many(const struct conn *c);
 
 /* conn_callback: libwebsockets's callback for raw sockets. */
 int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

@@ -20,35 +20,59 @@ static void tune_socket(int fd, bool is_unix)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
 }
 
-/* What is over a limit is let in far enough to be told so: a refused connect says nothing to
- * anybody. */
-static void count_in(struct conn *c)
+/* What is over a limit is let in far enough to be told so: a refused connect tells nobody anything.
+ */
+static void count_address(struct conn *c, const struct net_address *client)
 {
-    const struct http_options *o = c->worker->options;
-    struct http_server *server = c->worker->server;
-    if (atomic_fetch_add(&server->sockets, 1) >= o->max_connections)
-        c->too_many = "the gateway has all the connections it may have";
-    if (server->addresses && !c->is_unix &&
-        addresses_enter(server->addresses, &c->address) > o->max_per_address)
-        c->too_many = "this address has all the connections it may have";
+    struct addresses *addresses = c->worker->server->addresses;
+    if (!addresses)
+        return;
+    c->client = *client;
+    c->counted = true;
+    c->over_address = addresses_enter(addresses, client) > c->worker->options->max_per_address;
+}
+
+static void uncount_address(struct conn *c)
+{
+    if (c->counted)
+        addresses_leave(c->worker->server->addresses, &c->client);
+    c->counted = false;
+    c->over_address = false;
+}
+
+void conn_set_client(struct conn *c, const struct net_address *client)
+{
+    if (c->counted && net_address_eq(&c->client, client))
+        return;
+    uncount_address(c);
+    count_address(c, client);
+}
+
+const char *conn_too_many(const struct conn *c)
+{
+    if (c->over_all)
+        return "the gateway has all the connections it may have";
+    return c->over_address ? "this address has all the connections it may have" : NULL;
 }
 
 void conn_uncount(struct conn *c)
 {
-    struct http_server *server = c->worker->server;
-    atomic_fetch_sub(&server->sockets, 1);
-    if (server->addresses && !c->is_unix)
-        addresses_leave(server->addresses, &c->address);
+    atomic_fetch_sub(&c->worker->server->sockets, 1);
+    uncount_address(c);
 }
 
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from, bool tls)
+static struct lws *adopt(struct worker *w, int fd, bool tls)
 {
-    bool is_unix = !from;
-    tune_socket(fd, is_unix);
     lws_sock_file_fd_type desc = {.sockfd = fd};
-    struct lws *wsi = lws_adopt_descriptor_vhost(
+    return lws_adopt_descriptor_vhost(
         tls ? w->tls_vhost : w->vhost,
         tls ? LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL : LWS_ADOPT_SOCKET, desc, NULL, NULL);
+}
+
+void conn_accept(struct worker *w, int fd, const struct conn_origin *origin)
+{
+    tune_socket(fd, origin->is_unix);
+    struct lws *wsi = adopt(w, fd, origin->tls);
     if (!wsi)
         return; /* the library has closed it */
     struct conn *c = mem_zalloc(sizeof(*c));
@@ -56,11 +80,10 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *from, 
     c->worker = w;
     c->wsi = wsi;
     c->fd = fd;
-    c->is_unix = is_unix;
-    c->tls = tls;
-    if (from)
-        c->address = address_of(from);
-    count_in(c);
+    c->origin = *origin;
+    c->over_all = atomic_fetch_add(&w->server->sockets, 1) >= w->options->max_connections;
+    if (!origin->is_unix && !origin->behind_proxy)
+        count_address(c, &origin->peer);
     lws_set_opaque_user_data(wsi, c);
     list_append(&w->conns, &c->node);
     metrics_add(&w->metrics->accepted, 1);

@@ -93,8 +93,8 @@ void endpoint_events(struct exchange *x)
         answer_head(x);
     else if (ok && exchange_worker(x)->draining)
         stream_busy(x, "the gateway is being drained");
-    else if (ok && x->conn->too_many)
-        stream_busy(x, x->conn->too_many);
+    else if (ok && conn_too_many(x->conn))
+        stream_busy(x, conn_too_many(x->conn));
     else if (ok)
         stream_open(x, &options);
     mem_free(wants);

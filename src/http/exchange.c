@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "http/cors.h"
 #include "http/router.h"
+#include "proto/forwarded.h"
+#include "proto/http1_text.h"
 #include "proto/json_text.h"
 
 #include <stdarg.h>
@@ -114,9 +116,46 @@ static void identify(struct exchange *x)
         .authorization = http1_header(&x->req, "authorization"),
         .origin = http1_header(&x->req, "origin"),
         .host = http1_header(&x->req, "host"),
-        .unix_socket = x->conn->is_unix,
+        .unix_socket = x->conn->origin.is_unix,
     };
     x->who = access_identify(exchange_worker(x)->options->access, &request);
+}
+
+enum {
+    FIELDS_MOST = 16
+}; /* of one name; more is nobody's honest proxy, and what is left out is the leftmost */
+
+static size_t collect_fields(const struct http1_request *req, const char *name, struct span *out)
+{
+    size_t n = 0, skip = 0, all = 0;
+    for (size_t i = 0; i < req->header_count; i++)
+        all += http1_is_word(req->headers[i].name, name);
+    skip = all > FIELDS_MOST ? all - FIELDS_MOST : 0;
+    for (size_t i = 0; i < req->header_count; i++)
+        if (http1_is_word(req->headers[i].name, name) && (skip == 0 || skip-- == 0))
+            out[n++] = req->headers[i].value;
+    return n;
+}
+
+/* Behind a trusted proxy the limit for an address is the client's, not the proxy's. */
+static void find_client(struct exchange *x)
+{
+    const struct http_options *o = exchange_worker(x)->options;
+    struct conn *c = x->conn;
+    if (!c->origin.behind_proxy || !o->max_per_address)
+        return;
+    struct span forwarded[FIELDS_MOST], x_forwarded_for[FIELDS_MOST];
+    struct forwarded_fields fields = {
+        .forwarded = forwarded,
+        .forwarded_count = collect_fields(&x->req, "forwarded", forwarded),
+        .x_forwarded_for = x_forwarded_for,
+        .x_forwarded_for_count = collect_fields(&x->req, "x-forwarded-for", x_forwarded_for),
+    };
+    struct net_address client;
+    /* The proxy's own requests, such as its health checks, are not limited. */
+    if (forwarded_client(&fields, o->trusted, o->trusted_count, &c->origin.peer, &client) !=
+        FORWARDED_PEER)
+        conn_set_client(c, &client);
 }
 
 static void method_refused(struct exchange *x)
@@ -177,9 +216,10 @@ bool exchange_begin(struct exchange *x)
         x->conn->close_next = true;
     identify(x);
     x->route = strip_base(x) ? router_find(x->path) : NULL;
-    if (x->conn->too_many && !(x->route && x->route->always)) {
+    find_client(x);
+    if (conn_too_many(x->conn) && !(x->route && x->route->always)) {
         x->conn->close_next = true;
-        exchange_error(x, 503, "%s", x->conn->too_many);
+        exchange_error(x, 503, "%s", conn_too_many(x->conn));
         return false;
     }
     if (!x->route && x->req.method != HTTP1_OPTIONS) {

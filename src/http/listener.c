@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/conn.h"
-
+#include "http/greeting.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -40,7 +40,7 @@ static int parse_tcp(const char *text, struct sockaddr_storage *addr, socklen_t 
         return ERR_INVALID;
     }
     snprintf(host, sizeof(host), "%.*s", (int)(bracketed ? n - 2 : n), text + bracketed);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_NUMERICHOST};
     struct addrinfo *found = NULL;
     int err = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found);
     if (err) {
@@ -253,7 +253,10 @@ static void accept_some(struct worker *w, struct listener *l, int most)
         socklen_t len = sizeof(from);
         int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_accept(w, fd, l->is_unix ? NULL : &from, l->tls);
+            if (l->is_unix)
+                conn_accept(w, fd, &(struct conn_origin){.is_unix = true});
+            else
+                greeting_accept(w, fd, &from, l->tls);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

@@ -13,7 +13,7 @@
 #include "hub/lane.h"
 #include "hub/namespaces.h"
 #include "ops/metrics.h"
-
+#include "proto/cidr.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +38,9 @@ struct http_options {
     uint32_t max_per_address; /* the same for one client address; 0: no limit */
     uint32_t max_channels, name_bytes;
     uint64_t body_bytes, message_bytes, queue_bytes;
+    const struct cidr *trusted; /* proxies whose word on the client is taken */
+    size_t trusted_count;
+    bool proxy_protocol; /* every TCP connection begins with a PROXY header */
     char *const *cors_origins;
     size_t cors_origin_count;
     const struct access *access;

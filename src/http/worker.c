@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/conn.h"
+#include "http/greeting.h"
 #include "http/listener.h"
 #include "http/router.h"
 #include "http/stream.h"
@@ -75,6 +76,7 @@ static void stop(struct worker *w)
 {
     w->stopping = true;
     listeners_stop(w);
+    greeting_end_all(w);
     LIST_FOREACH (n, &w->conns) {
         conn_kill(LIST_ENTRY(n, struct conn, node));
     }
@@ -86,6 +88,8 @@ static void take_settings(struct worker *w, const struct http_options *o)
 {
     struct http_options *s = &w->settings;
     s->access = o->access;
+    s->trusted = o->trusted;
+    s->trusted_count = o->trusted_count;
     s->namespaces = o->namespaces;
     s->cors_origins = o->cors_origins;
     s->cors_origin_count = o->cors_origin_count;
@@ -238,7 +242,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
     conn_reap_all(w);
     if (any)
         listeners_room(w);
-    if (w->draining && !w->stopping && list_empty(&w->conns))
+    if (w->draining && !w->stopping && list_empty(&w->conns) && list_empty(&w->greetings))
         stop(w);
 }
 
@@ -341,6 +345,7 @@ int worker_init(struct worker *w, struct http_server *server, uint32_t index, st
         w->random = worker_now_us(w);
     w->random |= 1; /* xorshift stays at 0 for ever */
     list_init(&w->conns);
+    list_init(&w->greetings);
     list_init(&w->reap);
     list_init(&w->dirty);
     w->exchanges = map_create();

@@ -52,6 +52,7 @@ struct worker {
     bool accept_paused;
     struct wheel wheel;                 /* deadlines and heartbeats */
     struct list conns;                  /* all connections */
+    struct list greetings;              /* sockets whose PROXY header is still to come */
     struct list reap;                   /* connections to end at the end of the turn */
     struct list dirty;                  /* connections with frames of this batch to write */
     struct map *exchanges;              /* those that wait for the core, by number */

@@ -131,10 +131,10 @@ const struct setting config_table[] = {
      .fallback = "",
      .check = check_network,
      .valid = "networks such as 10.0.0.0/8 or fd00::/8, or addresses",
-     .help =
-         "Proxies that are believed when they say who their client is: in Forwarded, or where "
-         "that is not there in X-Forwarded-For. Each must remove what its client sent of both, or "
-         "add to it and remove the other one."},
+     .help = "Proxies that are believed when they say who their client is, in Forwarded or in "
+             "X-Forwarded-For. Where both are there they must agree, else the proxy itself is "
+             "taken for "
+             "the client."},
     {.path = "proxy_protocol",
      .restart = true,
      .type = SETTING_BOOL,

@@ -215,28 +215,46 @@ static bool parse_element(struct span element, struct net_address *out)
     return element.len == 0 && found == 1;
 }
 
-enum forwarded_end forwarded_client(const struct forwarded_fields *fields,
-                                    const struct cidr *trusted, size_t trusted_count,
-                                    const struct net_address *peer, struct net_address *out)
+/* The walk over one header. */
+static enum forwarded_end walk_header(struct walk *w, const struct cidr *trusted,
+                                      size_t trusted_count, const struct net_address *peer,
+                                      struct net_address *out)
 {
-    bool standard = any_field(fields->forwarded, fields->forwarded_count);
-    struct walk w = {.fields = standard ? fields->forwarded : fields->x_forwarded_for,
-                     .count = standard ? fields->forwarded_count : fields->x_forwarded_for_count,
-                     .quoted = standard};
     struct net_address hop = *peer, next;
     struct span element;
     unsigned hops = 0;
     enum forwarded_end end = FORWARDED_PEER;
-    if (!standard && !any_field(w.fields, w.count))
-        w.count = 0;
     while (end != FORWARDED_STOPPED && cidrs_contain(trusted, trusted_count, &hop) &&
-           walk_back(&w, &element)) {
+           walk_back(w, &element)) {
         bool good = hops++ < FORWARDED_MAX_HOPS &&
-                    (standard ? parse_element(element, &next) : parse_x_element(element, &next));
+                    (w->quoted ? parse_element(element, &next) : parse_x_element(element, &next));
         if (good)
             hop = next;
         end = good ? FORWARDED_CLIENT : FORWARDED_STOPPED;
     }
     *out = hop;
     return end;
+}
+
+enum forwarded_end forwarded_client(const struct forwarded_fields *fields,
+                                    const struct cidr *trusted, size_t trusted_count,
+                                    const struct net_address *peer, struct net_address *out)
+{
+    struct walk standard = {
+        .fields = fields->forwarded, .count = fields->forwarded_count, .quoted = true};
+    struct walk common = {.fields = fields->x_forwarded_for,
+                          .count = fields->x_forwarded_for_count};
+    bool has_standard = any_field(standard.fields, standard.count);
+    bool has_common = any_field(common.fields, common.count);
+    if (!has_standard || !has_common) {
+        standard.count = has_standard ? standard.count : 0;
+        common.count = has_common ? common.count : 0;
+        return walk_header(has_standard ? &standard : &common, trusted, trusted_count, peer, out);
+    }
+    struct net_address said, also;
+    enum forwarded_end end = walk_header(&standard, trusted, trusted_count, peer, &said);
+    enum forwarded_end other = walk_header(&common, trusted, trusted_count, peer, &also);
+    bool agree = end == other && net_address_eq(&said, &also);
+    *out = agree ? said : *peer;
+    return agree ? end : FORWARDED_STOPPED;
 }

@@ -13,10 +13,10 @@
  * element without `for` or with two, more than FORWARDED_MAX_HOPS. If trusted hops are all there
  * is, the leftmost of them is the client.
  *
- * Which header: Forwarded when it is there with anything but blanks, else X-Forwarded-For. They are
- * never mixed: when both are there and disagree, X-Forwarded-For counts for nothing. A proxy that
- * writes only X-Forwarded-For must therefore remove a Forwarded that comes from its client, or
- * the client chooses its address; one that is said to be trusted is trusted in this too.
+ * Which header: the one that is there with anything but blanks. When both are, they must agree: a
+ * proxy that writes only one of them lets the other through as the client sent it, and nobody
+ * can tell which. If they disagree the peer is taken for the client, so that who makes one up is
+ * counted together with all others who do.
  */
 #ifndef PROTO_FORWARDED_H
 #define PROTO_FORWARDED_H
