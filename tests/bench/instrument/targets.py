@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 
+from harness import http
 from harness.gateway import Gateway
 from harness.process import spawn, until
 from harness.redis import Redis, free_port
@@ -97,9 +98,9 @@ class Floor(Target):
 # need them for its place in the channel.
 NCHAN = """
 load_module {module};
-{user}worker_processes 1;
-worker_rlimit_nofile {files};
+master_process off;
 daemon off;
+worker_rlimit_nofile {files};
 pid {dir}/pid;
 error_log {dir}/error warn;
 events {{ worker_connections {connections}; use epoll; multi_accept on; }}
@@ -122,7 +123,7 @@ http {{
     scgi_temp_path {dir}/scgi;
     nchan_shared_memory_size 256M;
     server {{
-        listen 127.0.0.1:{port} backlog=4096 deferred;
+        listen 127.0.0.1:{port} backlog=4096;
         location ~ ^/pub/(.+)$ {{
             nchan_publisher http;
             nchan_channel_id $1;
@@ -149,26 +150,22 @@ class Nchan(Target):
         self.dir = tempfile.mkdtemp(prefix="sluice-nchan-")
         self.port = free_port()
         path = os.path.join(self.dir, "nginx.conf")
-        user = "user root;\n" if os.geteuid() == 0 else ""
-        text = NCHAN.format(module=NCHAN_MODULE, dir=self.dir, port=self.port, user=user,
-                            files=20000, connections=15000)
+        text = NCHAN.format(module=NCHAN_MODULE, dir=self.dir, port=self.port, files=20000, connections=15000)
         pathlib.Path(path).write_text(text, encoding="ascii")
         argv = [*SERVER_CORE.prefix, "nginx", "-c", path, "-e", os.path.join(self.dir, "error")]
         self.child = spawn(argv)
-        self.pid = until(self._worker, 10, "nginx's worker")
+        self.pid = self.child.pid
         until(self._answers, 10, "nginx to answer")
-
-    def _worker(self):
-        assert self.child.poll() is None, self._errors()
-        children = pathlib.Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text()
-        return int(children.split()[0]) if children.split() else None
 
     def _errors(self):
         return pathlib.Path(self.dir, "error").read_text(encoding="utf-8", errors="replace")
 
     def _answers(self):
-        command = pathlib.Path(f"/proc/{self.pid}/cmdline").read_bytes()
-        return b"worker process" in command and b"shutting" not in command
+        assert self.child.poll() is None, self._errors()
+        try:
+            return http.request(("127.0.0.1", self.port), "GET", "/", timeout=2).status
+        except OSError:
+            return False
 
     def close(self):
         self.child.terminate()
