@@ -270,6 +270,10 @@ ssize_t exchange_body(struct exchange *x, struct span bytes, bool *done)
 
 void exchange_run(struct exchange *x)
 {
+    /* While the body came the keys may have been loaded anew, and an identity is a place among
+     * them. */
+    if (x->req.chunked || x->req.content_length)
+        identify(x);
     if (x->req.method == HTTP1_OPTIONS)
         cors_options(x);
     else
