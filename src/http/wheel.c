@@ -76,7 +76,8 @@ void wheel_set(struct wheel *w, struct wheel_entry *e, uint32_t seconds)
     uint64_t now = wheel_now(w);
     if (!w->count)
         w->done = now;
-    e->due = now + (seconds ? seconds : 1);
+    /* Rounded up: somebody who has a second must not be cut off after a tenth of it. */
+    e->due = (clock_mono_us(w->clock) + 999999) / 1000000 + (seconds ? seconds : 1);
     list_append(&w->slots[e->due % WHEEL_SLOTS], &e->node);
     w->count++;
     /* Only an entry before all others moves the timer; firing too early costs one look. */

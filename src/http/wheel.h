@@ -35,7 +35,8 @@ struct wheel {
 void wheel_init(struct wheel *w, struct ev_loop *loop, const struct clock *clock,
                 void (*fire)(void *ctx, struct wheel_entry *e), void *ctx);
 void wheel_fini(struct wheel *w);
-/* wheel_set: e fires in `seconds` (at least 1) from now; it may be in the wheel already. */
+/* wheel_set: e fires `seconds` (at least 1) from now or less than a second later; it may be in the
+ * wheel already. */
 void wheel_set(struct wheel *w, struct wheel_entry *e, uint32_t seconds);
 void wheel_clear(struct wheel *w, struct wheel_entry *e);
 

@@ -226,8 +226,8 @@ static void a_firing_entry_may_put_off_another_that_is_due_too(void **state)
     assert_string_equal(after(1), "b");
 }
 
-/* With a clock that goes, a deadline 20 ms away, and libev's own timer. */
-static void the_loops_timer_fires_it_without_help(void **state)
+/* With a clock that goes, on the way from one second to the next, and libev's own timer. */
+static void the_loops_timer_fires_it_without_help_and_never_early(void **state)
 {
     now_us = 1000ull * 1000000 + 980000;
     began_us = clock_mono_us(&clock_system);
@@ -238,7 +238,7 @@ static void the_loops_timer_fires_it_without_help(void **state)
     for (int i = 0; i < 100 && fired.len == 0; i++)
         ev_run(loop, EVRUN_ONCE);
     assert_string_equal(buf_cstr(&fired), "a");
-    assert_true(fake_mono(NULL) >= 1001ull * 1000000);
+    assert_true(fake_mono(NULL) >= 1001ull * 1000000 + 980000);
     assert_true(fake_mono(NULL) < 1010ull * 1000000);
     assert_true(ev_is_active(&wheel.timer));
 }
@@ -261,7 +261,7 @@ int main(void)
         T(a_firing_entry_may_set_itself_again),
         T(a_firing_entry_may_clear_others_that_are_due_too),
         T(a_firing_entry_may_put_off_another_that_is_due_too),
-        T(the_loops_timer_fires_it_without_help),
+        T(the_loops_timer_fires_it_without_help_and_never_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
