@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <pthread.h>
 #include <string.h>
 
 static int say(struct buf *why, const char *key, const char *path, const char *what)
@@ -15,9 +16,15 @@ static int say(struct buf *why, const char *key, const char *path, const char *w
     return ERR_INVALID;
 }
 
-int tls_replace(SSL_CTX *ctx, const char *cert, const char *key, struct buf *why)
+/* No question on a terminal: the gateway would stand still until somebody answered it. */
+static int on_passphrase(char *out, int size, int writing, void *ctx)
 {
-    ERR_clear_error();
+    return -1;
+}
+
+static int load(SSL_CTX *ctx, const char *cert, const char *key, struct buf *why)
+{
+    SSL_CTX_set_default_passwd_cb(ctx, on_passphrase);
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
         return say(why, "tls.cert", cert, "is no PEM certificate that can be used");
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
@@ -27,14 +34,68 @@ int tls_replace(SSL_CTX *ctx, const char *cert, const char *key, struct buf *why
     return 0;
 }
 
+/* A context that does nothing but hold the pair; owned by the caller. */
+static int create_pair(SSL_CTX **out, const char *cert, const char *key, struct buf *why)
+{
+    ERR_clear_error();
+    SSL_CTX *pair = SSL_CTX_new(TLS_server_method());
+    if (!pair)
+        return say(why, "tls", cert, "cannot be used: OpenSSL would not start");
+    int err = load(pair, cert, key, why);
+    if (err)
+        SSL_CTX_free(pair);
+    else
+        *out = pair;
+    return err;
+}
+
 int tls_check(const char *cert, const char *key, struct buf *why)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    if (!ctx)
-        return say(why, "tls", cert, "cannot be used: OpenSSL would not start");
-    int err = tls_replace(ctx, cert, key, why);
-    SSL_CTX_free(ctx);
+    SSL_CTX *pair = NULL;
+    int err = create_pair(&pair, cert, key, why);
+    SSL_CTX_free(pair);
     return err;
+}
+
+/* Where a context has the pair that replaces its own. */
+static int pair_index;
+static pthread_once_t pair_once = PTHREAD_ONCE_INIT;
+
+static void on_free(void *ctx, void *pair, CRYPTO_EX_DATA *data, int index, long n, void *arg)
+{
+    SSL_CTX_free(pair);
+}
+
+static void make_pair_index(void)
+{
+    pair_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_free);
+}
+
+/*
+ * A context has room for one pair of each kind of key, and one of another kind would be served
+ * beside the new one, or instead of it: so each handshake takes the pair in force and nothing else.
+ */
+static int on_certificate(SSL *ssl, void *arg)
+{
+    SSL_CTX *pair = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), pair_index);
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(pair, &chain);
+    SSL_certs_clear(ssl);
+    return SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(pair), SSL_CTX_get0_privatekey(pair),
+                                chain, 1);
+}
+
+int tls_replace(SSL_CTX *ctx, const char *cert, const char *key, struct buf *why)
+{
+    SSL_CTX *pair = NULL;
+    int err = create_pair(&pair, cert, key, why);
+    if (err)
+        return err;
+    pthread_once(&pair_once, make_pair_index);
+    SSL_CTX_free(SSL_CTX_get_ex_data(ctx, pair_index));
+    SSL_CTX_set_ex_data(ctx, pair_index, pair);
+    SSL_CTX_set_cert_cb(ctx, on_certificate, NULL);
+    return 0;
 }
 
 void tls_adopt(SSL *ssl)

@@ -29,8 +29,8 @@ void tls_adopt(SSL *ssl);
  */
 ssize_t tls_write(SSL *ssl, char *scratch, const struct iovec *iov, int n);
 
-/* tls_replace: makes ctx use another pair, for handshakes from now on. The pair has passed
- * tls_check. */
+/* tls_replace: makes ctx use this pair and no other, for handshakes from now on. 0, or ERR_INVALID
+ * as tls_check, and then nothing is changed. On the thread that uses ctx. */
 int tls_replace(SSL_CTX *ctx, const char *cert, const char *key, struct buf *why);
 
 #endif
