@@ -46,14 +46,14 @@ class Gateway:
         base.update({"redis": getattr(redis, "url", redis)} if redis else {"broker": "memory"})
         self.config = merged(base, settings)
         self.log_path = os.path.join(self.dir, "log")
-        path = os.path.join(self.dir, "sluice.json")
-        Path(path).write_text(json.dumps(self.config), encoding="utf-8")
-        self.argv = [binary(kind), "serve", "--config", path, *args]
+        self.config_path = os.path.join(self.dir, "sluice.json")
+        self.write_config(json.dumps(self.config))
+        self.argv = [binary(kind), "serve", "--config", self.config_path, *args]
         with open(self.log_path, "wb") as log:
             self.child = spawn((within.prefix if within else []) + self.argv, stderr=log, stdout=log,
                                cwd=self.dir, env=clean_env(**(env or {})))
         self.streams = []
-        self.ports = []
+        self.ports, self.addresses = [], []  # of the TCP listeners, as the configuration has them
         try:
             self._wait_listening()
             if wait and redis:
@@ -69,11 +69,13 @@ class Gateway:
 
         def listening():
             assert self.child.poll() is None, f"ended with {self.child.returncode}:\n{self.log()}"
-            self.ports = [int(p) for p in re.findall(r"listening on 127\.0\.0\.\d+:(\d+)", self.log())]
+            found = re.findall(r"listening on \[?(127\.0\.0\.\d+|::1)\]?:(\d+)", self.log())
+            self.addresses = [(host, int(port)) for host, port in found]
+            self.ports = [port for _, port in self.addresses]
             return len(self.ports) == tcp and all(os.path.exists(p) for p in unix)
 
         until(listening, 20, "the gateway to listen")
-        self.address = ("127.0.0.1", self.ports[0]) if tcp else unix[0]
+        self.address = self.addresses[0] if tcp else unix[0]
 
     # -- its log ---------------------------------------------------------------------------------
 
@@ -89,6 +91,25 @@ class Gateway:
             found = self.lines(pattern)
             return found if len(found) >= times else None
         return until(enough, seconds, lambda: f"{times} x {pattern!r} in the log:\n{self.log()[-2000:]}")
+
+    # -- reload ----------------------------------------------------------------------------------
+
+    def write_config(self, text):
+        Path(self.config_path).write_text(text, encoding="utf-8")
+
+    def reload(self, text=None, seconds=5.0, **settings):
+        """
+        SIGHUP with `settings` laid over the file, or with `text` as the file. Returns what the log
+        says of it; the workers take the settings a moment later.
+        """
+        said = r"reloaded"
+        before = len(self.lines(said))
+        if text is None:
+            self.config = merged(self.config, settings)
+            text = json.dumps(self.config)
+        self.write_config(text)
+        self.child.send_signal(signal.SIGHUP)
+        return self.wait_log(said, seconds, before + 1)[-1]
 
     # -- requests --------------------------------------------------------------------------------
 

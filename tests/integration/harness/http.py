@@ -5,18 +5,22 @@ import socket
 
 
 def connect(address, timeout=5.0, receive_buffer=None):
-    """A socket to ("127.0.0.1", port) or to the path of a unix socket."""
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    """A socket to ("127.0.0.1", port), ("::1", port), a tls.Address, or the path of a unix socket."""
+    family = socket.AF_UNIX if isinstance(address, str) else \
+        socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     s = socket.socket(family, socket.SOCK_STREAM)
     if receive_buffer:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     s.settimeout(timeout)
-    s.connect(address)
-    return s
+    s.connect(tuple(address) if not isinstance(address, str) else address)
+    return address.wrap(s) if hasattr(address, "wrap") else s
 
 
 def host_of(address):
-    return "localhost" if isinstance(address, str) else f"{address[0]}:{address[1]}"
+    if isinstance(address, str):
+        return "localhost"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{host}:{address[1]}"
 
 
 def request_bytes(address, method, target, headers=(), body=None):
