@@ -7,6 +7,7 @@
 #include "proto/proxy.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -56,6 +57,13 @@ static void hand_over(struct greeting *g, const struct proxy_header *header, siz
     conn_accept(w, fd, &origin);
 }
 
+/* A socket that its peer has shut is readable for ever, whatever it is told to wait for. */
+static bool has_ended(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    return poll(&p, 1, 0) > 0;
+}
+
 /* The header is only looked at until it is whole: what is behind it belongs to TLS or HTTP. */
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -76,6 +84,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         refuse(g, why);
     } else if (r == 0) {
         hand_over(g, &header, used);
+    } else if (has_ended(io->fd)) {
+        refuse(g, "it ended before its PROXY header did");
     } else {
         int more = (int)n + 1; /* the loop would spin on bytes that stay unread */
         setsockopt(io->fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof(more));
