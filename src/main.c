@@ -2,7 +2,6 @@
  * The composition root: creates everything in order, runs the core's loop, destroys in reverse.
  * Nothing else knows all the rooms.
  */
-#include "access/access.h"
 #include "base/cast.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -14,6 +13,7 @@
 #include "http/server.h"
 #include "hub/core.h"
 #include "ops/config.h"
+#include "policy.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -26,19 +26,12 @@
 #define GATEWAY_MAGIC 0x6a7ea001u
 
 enum {
-    DESCRIPTOR_RESERVE = 64,          /* for listeners, Redis, logs and the loops */
-    DESCRIPTORS_MOST = 1 << 20,       /* libwebsockets keeps tables of this size */
-    PUBLISH_BYTES = 64 * 1024 * 1024, /* of publishes under way */
+    DESCRIPTOR_RESERVE = 64, /* for listeners, Redis, logs and the loops */
+    DESCRIPTORS_MOST = 1 << 20,
+    /* libwebsockets keeps tables of this size */
 };
 
-/* What a configuration amounts to; a reload makes another one. */
-struct policy {
-    struct config *config;         /* owned */
-    struct access *access;         /* owned */
-    struct namespaces *namespaces; /* owned */
-    struct cidr *trusted;          /* owned; config->trusted_proxies, read */
-    struct http_options http;      /* borrows from the others */
-};
+static const uint64_t publish_bytes = UINT64_C(64) << 20; /* of HTTP publishes under way */
 
 struct gateway {
     uint32_t magic;
@@ -61,8 +54,6 @@ struct gateway {
     uint32_t max_connections;
 };
 
-extern char **environ;
-
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents);
 
 /* The core's loop */
@@ -71,19 +62,6 @@ static void wake_core(void *ctx)
 {
     struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
     ev_async_send(g->loop, &g->wake);
-}
-
-static void policy_destroy(struct policy **policy)
-{
-    struct policy *p = *policy;
-    if (!p)
-        return;
-    namespaces_destroy(&p->namespaces);
-    access_destroy(&p->access);
-    mem_free(p->trusted);
-    config_destroy(&p->config);
-    mem_free(p);
-    *policy = NULL;
 }
 
 static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
@@ -176,48 +154,14 @@ static void set_descriptors(struct gateway *g)
     limit.rlim_cur = want;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log_warn("main", "the descriptor limit could not be set: %s", strerror(errno));
-    uint32_t room =
-        want > DESCRIPTOR_RESERVE * 2 ? (uint32_t)want - DESCRIPTOR_RESERVE : (uint32_t)want / 2;
+    uint32_t room = want > (rlim_t)DESCRIPTOR_RESERVE * 2 ? (uint32_t)want - DESCRIPTOR_RESERVE
+                                                          : (uint32_t)want / 2;
     g->max_connections = room;
     if (g->policy->config->limits.connections && g->policy->config->limits.connections < room)
         g->max_connections = g->policy->config->limits.connections;
     if (g->policy->config->limits.connections > room)
         log_warn("main", "limits.connections is %u, but the descriptor limit allows %u",
                  g->policy->config->limits.connections, room);
-}
-
-static void create_access(struct policy *p)
-{
-    const struct config *c = p->config;
-    struct access_key *keys = mem_zalloc((c->key_count + 1) * sizeof(*keys));
-    for (size_t i = 0; i < c->key_count; i++) {
-        keys[i].name = c->keys[i].name;
-        memcpy(keys[i].sha256, c->keys[i].sha256, sizeof(keys[i].sha256));
-        keys[i].scopes = (const char *const *)c->keys[i].scopes;
-        keys[i].scope_count = c->keys[i].scope_count;
-    }
-    struct access_options options = {
-        .open = c->open,
-        .keys = keys,
-        .key_count = c->key_count,
-        .cors_origins = (const char *const *)c->cors_origins,
-        .cors_origin_count = c->cors_origin_count,
-    };
-    p->access = access_create(&options);
-    mem_free(keys);
-}
-
-static void create_namespaces(struct policy *p)
-{
-    const struct config *c = p->config;
-    struct namespace_settings *all = mem_zalloc((c->namespace_count + 1) * sizeof(*all));
-    for (size_t i = 0; i < c->namespace_count; i++)
-        all[i] = (struct namespace_settings){
-            .match = c->namespaces[i].match,
-            .envelope = c->namespaces[i].payload == CONFIG_PAYLOAD_ENVELOPE,
-        };
-    p->namespaces = namespaces_create(all, c->namespace_count);
-    mem_free(all);
 }
 
 static void fill_http_options(struct policy *p, struct gateway *g)
@@ -255,27 +199,6 @@ static void fill_http_options(struct policy *p, struct gateway *g)
     };
 }
 
-static void create_trusted(struct policy *p)
-{
-    const struct config *c = p->config;
-    char why[CIDR_WHY_BYTES];
-    p->trusted = mem_zalloc((c->trusted_proxy_count + 1) * sizeof(*p->trusted));
-    for (size_t i = 0; i < c->trusted_proxy_count; i++)
-        if (cidr_parse(span_of(c->trusted_proxies[i]), &p->trusted[i], why))
-            log_error("main", "trusted_proxies: %s", why); /* config_load has checked them */
-}
-
-/* policy_create: takes the configuration over. */
-static struct policy *policy_create(struct config *config)
-{
-    struct policy *p = mem_zalloc(sizeof(*p));
-    p->config = config;
-    create_access(p);
-    create_namespaces(p);
-    create_trusted(p);
-    return p;
-}
-
 static void create_metrics(struct gateway *g)
 {
     g->metrics = mem_zalloc((g->workers + 1) * sizeof(*g->metrics));
@@ -300,7 +223,7 @@ static void create_core(struct gateway *g)
         .metrics = g->metrics[g->workers],
         .channel_prefix = c->channel_prefix,
         .linger_us = linger_us(c),
-        .publish_bytes = PUBLISH_BYTES,
+        .publish_bytes = publish_bytes,
         .message_bytes = c->limits.message_bytes,
         .count_streams = c->broker == CONFIG_BROKER_MEMORY,
     };

@@ -13,8 +13,8 @@ int cli_publish(int argc, char **argv); /* one message to a gateway */
 int cli_tail(int argc, char **argv);    /* prints a stream, reconnects, resumes */
 
 /*
- * cli_check validates a configuration and prints what is in force. check_redis is the broker's say about
- * the URL (broker_redis_check_url), given by main since this room does not know the broker.
+ * cli_check validates a configuration and prints what is in force. check_redis is the broker's say
+ * about the URL (broker_redis_check_url), given by main since this room does not know the broker.
  */
 int cli_check(int argc, char **argv, int (*check_redis)(const char *url, char *why, size_t size));
 int cli_reference(int argc, char **argv); /* prints the reference page of the settings */

@@ -6,12 +6,18 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+enum { UNSENT_BYTES = 128 * 1024 };
+
 static void tune_socket(int fd, bool is_unix)
 {
-    int on = 1, idle = 60, interval = 15, probes = 3, user_timeout_ms = 110000;
+    int on = 1, idle = 60, interval = 15, probes = 3, user_timeout_ms = 110000,
+        unsent = UNSENT_BYTES;
     if (is_unix)
         return;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+               sizeof(on)); /* A client that does not read holds the kernel's memory too: this much
+                               unsent, not megabytes. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     /* A peer that vanished without a FIN is found within two minutes, idle or written to. */
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "http/conn.h"
 #include "http/greeting.h"
+#include "ops/config.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -25,8 +26,6 @@ enum {
 
 static const double retry_seconds = 1.0;
 
-static const char unix_scheme[] = "unix:";
-
 /* "127.0.0.1:80", "[::1]:80", ":80" into an address. */
 static int parse_tcp(const char *text, struct sockaddr_storage *addr, socklen_t *len,
                      struct buf *why)
@@ -40,7 +39,8 @@ static int parse_tcp(const char *text, struct sockaddr_storage *addr, socklen_t 
         return ERR_INVALID;
     }
     snprintf(host, sizeof(host), "%.*s", (int)(bracketed ? n - 2 : n), text + bracketed);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_NUMERICHOST};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_NUMERICHOST};
     struct addrinfo *found = NULL;
     int err = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found);
     if (err) {
@@ -98,7 +98,7 @@ static int open_tcp(const char *text, const struct sockaddr_storage *addr, sockl
 
 static void log_listening(int fd, bool tls)
 {
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = {0};
     socklen_t len = sizeof(addr);
     char host[INET6_ADDRSTRLEN] = "", port[16] = "";
     if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
@@ -117,22 +117,8 @@ static void add_listener(struct worker *w, int fd, bool is_unix, bool tls)
     l->tls = tls;
 }
 
-/* With tls.cert a bare address speaks TLS; http:// keeps one in clear, for a proxy or a probe
- * beside it. */
-static const char *take_scheme(const char *text, bool *tls)
+static int listen_tcp(struct http_server *server, const char *text, bool tls, struct buf *why)
 {
-    static const char clear[] = "http://", secure[] = "https://";
-    if (strncmp(text, clear, strlen(clear)) == 0) {
-        *tls = false;
-        return text + strlen(clear);
-    }
-    return strncmp(text, secure, strlen(secure)) == 0 ? text + strlen(secure) : text;
-}
-
-static int listen_tcp(struct http_server *server, const char *text, struct buf *why)
-{
-    bool tls = server->options.tls_cert != NULL;
-    text = take_scheme(text, &tls);
     struct sockaddr_storage addr = {0};
     socklen_t len = 0;
     int err = parse_tcp(text, &addr, &len, why);
@@ -173,10 +159,10 @@ static int clear_stale(const char *text, const struct sockaddr_un *addr, struct 
     return unlink(addr->sun_path) == 0 ? 0 : fail(why, text, "unlink");
 }
 
-static int listen_unix(struct http_server *server, const char *text, struct buf *why)
+static int listen_unix(struct http_server *server, const char *text, const char *path,
+                       struct buf *why)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    const char *path = text + strlen(unix_scheme);
     if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >= (int)sizeof(addr.sun_path)) {
         buf_printf(why, "listen: \"%s\": the path is longer than %zu bytes", text,
                    sizeof(addr.sun_path) - 1);
@@ -205,9 +191,14 @@ int listeners_open(struct http_server *server, struct buf *why)
     for (uint32_t i = 0; i < o->workers; i++)
         server->workers[i].listeners = mem_zalloc(o->listen_count * sizeof(struct listener));
     for (size_t i = 0; i < o->listen_count; i++) {
-        bool is_unix = strncmp(o->listen[i], unix_scheme, strlen(unix_scheme)) == 0;
-        int err = is_unix ? listen_unix(server, o->listen[i], why)
-                          : listen_tcp(server, o->listen[i], why);
+        const char *text = o->listen[i];
+        struct span address;
+        enum config_listen kind = config_listen_split(span_of(text), &address);
+        /* With tls.cert a bare address speaks TLS; http:// keeps one in clear, for a probe or a
+         * proxy beside. */
+        bool tls = kind == CONFIG_LISTEN_TLS || (kind == CONFIG_LISTEN_TCP && o->tls_cert);
+        int err = kind == CONFIG_LISTEN_UNIX ? listen_unix(server, text, address.ptr, why)
+                                             : listen_tcp(server, address.ptr, tls, why);
         if (err)
             return err;
     }

@@ -118,6 +118,10 @@ static void on_done(struct ev_loop *loop, ev_io *w, int revents)
     if (!atomic_load_explicit(&l->done, memory_order_acquire))
         return;
     ev_io_stop(loop, w);
+    /* Here and not by whoever lets go last: libev still has it in its list of changes for epoll.
+     * The thread has written to it, or we would not be here. */
+    close(l->done_fd);
+    l->done_fd = -1;
     r->lookup = NULL;
     r->wanted = false;
     if (wanted)

@@ -49,7 +49,10 @@ static void announce_down(struct redis_broker *r, bool was_ready)
     if (!first && !may_tell_again(r))
         return;
     memcpy(r->announced, r->why, sizeof(r->announced));
-    log_warn("broker", "redis unavailable: %s", r->why);
+    if (first)
+        log_warn("broker", "redis unavailable: %s", r->why);
+    else
+        log_info("broker", "redis is still away: %s", r->why);
     r->base.events->on_down(r->base.ctx, r->why);
 }
 

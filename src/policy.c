@@ -1,0 +1,71 @@
+#include "policy.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+static void create_access(struct policy *p)
+{
+    const struct config *c = p->config;
+    struct access_key *keys = mem_zalloc((c->key_count + 1) * sizeof(*keys));
+    for (size_t i = 0; i < c->key_count; i++) {
+        keys[i].name = c->keys[i].name;
+        memcpy(keys[i].sha256, c->keys[i].sha256, sizeof(keys[i].sha256));
+        keys[i].scopes = (const char *const *)c->keys[i].scopes;
+        keys[i].scope_count = c->keys[i].scope_count;
+    }
+    struct access_options options = {
+        .open = c->open,
+        .keys = keys,
+        .key_count = c->key_count,
+        .cors_origins = (const char *const *)c->cors_origins,
+        .cors_origin_count = c->cors_origin_count,
+    };
+    p->access = access_create(&options);
+    mem_free(keys);
+}
+
+static void create_namespaces(struct policy *p)
+{
+    const struct config *c = p->config;
+    struct namespace_settings *all = mem_zalloc((c->namespace_count + 1) * sizeof(*all));
+    for (size_t i = 0; i < c->namespace_count; i++)
+        all[i] = (struct namespace_settings){
+            .match = c->namespaces[i].match,
+            .envelope = c->namespaces[i].payload == CONFIG_PAYLOAD_ENVELOPE,
+        };
+    p->namespaces = namespaces_create(all, c->namespace_count);
+    mem_free(all);
+}
+
+static void create_trusted(struct policy *p)
+{
+    const struct config *c = p->config;
+    char why[CIDR_WHY_BYTES];
+    p->trusted = mem_zalloc((c->trusted_proxy_count + 1) * sizeof(*p->trusted));
+    for (size_t i = 0; i < c->trusted_proxy_count; i++)
+        if (cidr_parse(span_of(c->trusted_proxies[i]), &p->trusted[i], why))
+            log_error("main", "trusted_proxies: %s", why); /* config_load has checked them */
+}
+
+struct policy *policy_create(struct config *config)
+{
+    struct policy *p = mem_zalloc(sizeof(*p));
+    p->config = config;
+    create_access(p);
+    create_namespaces(p);
+    create_trusted(p);
+    return p;
+}
+
+void policy_destroy(struct policy **policy)
+{
+    struct policy *p = *policy;
+    if (!p)
+        return;
+    namespaces_destroy(&p->namespaces);
+    access_destroy(&p->access);
+    mem_free(p->trusted);
+    config_destroy(&p->config);
+    mem_free(p);
+    *policy = NULL;
+}
