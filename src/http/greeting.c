@@ -7,7 +7,6 @@
 #include "proto/proxy.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +20,8 @@ struct greeting {
     bool tls;
     ev_io io;
     ev_timer deadline;
+    size_t len; /* of bytes: what of the header has been read */
+    char bytes[PROXY_MAX_BYTES];
 };
 
 static void greeting_free(struct greeting *g)
@@ -40,56 +41,48 @@ static void refuse(struct greeting *g, const char *why)
     greeting_free(g);
 }
 
-static void hand_over(struct greeting *g, const struct proxy_header *header, size_t header_bytes)
+static void hand_over(struct greeting *g, const struct proxy_header *header)
 {
-    char sink[PROXY_MAX_BYTES];
-    int one = 1;
     struct conn_origin origin = {.tls = g->tls};
     origin.peer = header->has_client ? header->source : g->peer;
     int fd = g->io.fd;
     struct worker *w = g->worker;
-    if (recv(fd, sink, header_bytes, 0) != (ssize_t)header_bytes) {
-        refuse(g, "its PROXY header could not be read twice");
-        return;
-    }
-    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
     greeting_free(g);
     conn_accept(w, fd, &origin);
 }
 
-/* A socket that its peer has shut is readable for ever, whatever it is told to wait for. */
-static bool has_ended(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-    return poll(&p, 1, 0) > 0;
-}
-
-/* The header is only looked at until it is whole: what is behind it belongs to TLS or HTTP. */
+/*
+ * Bytes are looked at first and then taken as far as they are the header's: all of them until it is
+ * whole. What is behind it belongs to TLS or HTTP. (To leave them all until then and to wait by
+ * SO_RCVLOWAT would not do: the kernel does not heed it under memory pressure nor at the end, and
+ * the loop would spin.)
+ */
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct greeting *g = CAST_CHECKED(struct greeting, io->data, GREETING_MAGIC);
-    char bytes[PROXY_MAX_BYTES];
     struct proxy_header header;
     size_t used = 0;
     const char *why = NULL;
-    ssize_t n = recv(io->fd, bytes, sizeof(bytes), MSG_PEEK);
+    ssize_t n = recv(io->fd, g->bytes + g->len, sizeof(g->bytes) - g->len, MSG_PEEK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
         refuse(g, "it ended before its PROXY header did");
         return;
     }
-    int r = proxy_parse(span_make(bytes, (size_t)n), &header, &used, &why);
+    int r = proxy_parse(span_make(g->bytes, g->len + (size_t)n), &header, &used, &why);
     if (r < 0) {
         refuse(g, why);
-    } else if (r == 0) {
-        hand_over(g, &header, used);
-    } else if (has_ended(io->fd)) {
-        refuse(g, "it ended before its PROXY header did");
-    } else {
-        int more = (int)n + 1; /* the loop would spin on bytes that stay unread */
-        setsockopt(io->fd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof(more));
+        return;
     }
+    size_t part = r == 0 ? used - g->len : (size_t)n;
+    if (recv(io->fd, g->bytes + g->len, part, 0) != (ssize_t)part) {
+        refuse(g, "its PROXY header could not be read twice");
+        return;
+    }
+    g->len += part;
+    if (r == 0)
+        hand_over(g, &header);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
