@@ -226,18 +226,23 @@ void listeners_close(struct http_server *server)
     }
 }
 
+/* Said once, however many workers find it out and however often they look again. */
 static void pause_accepting(struct worker *w)
 {
-    w->accept_paused = true;
-    metrics_set(&w->metrics->accept_paused, 1);
-    log_warn("http", "descriptors are used up: accepting pauses, open connections go on");
     listeners_stop(w);
+    ev_timer_stop(w->loop, &w->accept_retry);
     ev_timer_set(&w->accept_retry, retry_seconds, 0.);
     ev_timer_start(w->loop, &w->accept_retry);
+    if (w->accept_paused)
+        return;
+    w->accept_paused = true;
+    metrics_set(&w->metrics->accept_paused, 1);
+    if (atomic_fetch_add(&w->server->paused, 1) == 0)
+        log_warn("http", "descriptors are used up: accepting pauses, open connections go on");
 }
 
-/* Accepts until there is nobody left, or `most` are in. */
-static void accept_some(struct worker *w, struct listener *l, int most)
+/* Accepts until there is nobody left, or `most` are in; false when descriptors are used up. */
+static bool accept_some(struct worker *w, struct listener *l, int most)
 {
     for (int i = 0; i < most; i++) {
         struct sockaddr_storage from = {0};
@@ -250,12 +255,15 @@ static void accept_some(struct worker *w, struct listener *l, int most)
                 greeting_accept(w, fd, &from, l->tls);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(w);
+            return false;
+        }
         /* A client that gave up while it waited is its own affair. */
         if (errno != ECONNABORTED && errno != EINTR)
-            return;
+            break;
     }
+    return true;
 }
 
 static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
@@ -270,6 +278,10 @@ void listeners_drain(struct worker *w)
         struct listener *l = &w->listeners[i];
         if (l->fd < 0)
             continue;
+        /* One that the workers share is closed with the last of them: let nobody queue until then.
+         */
+        if (l->is_unix)
+            shutdown(l->fd, SHUT_RDWR);
         /* A socket that is closed with connections in its queue resets them. */
         accept_some(w, l, 2 * BACKLOG);
         if (l->is_unix)
@@ -297,11 +309,24 @@ void listeners_stop(struct worker *w)
 
 void listeners_room(struct worker *w)
 {
+    if (!w->accept_paused)
+        return;
+    ev_timer_stop(w->loop, &w->accept_retry);
+    ev_timer_set(&w->accept_retry, 0., 0.);
+    ev_timer_start(w->loop, &w->accept_retry);
+}
+
+void listeners_retry(struct worker *w)
+{
     if (!w->accept_paused || w->stopping || w->draining)
         return;
+    /* accept4 takes a descriptor before it looks for a client: with nobody waiting it tells too. */
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (!accept_some(w, &w->listeners[i], ACCEPTS_A_TURN))
+            return;
     w->accept_paused = false;
     metrics_set(&w->metrics->accept_paused, 0);
-    ev_timer_stop(w->loop, &w->accept_retry);
-    log_info("http", "accepting again");
+    if (atomic_fetch_sub(&w->server->paused, 1) == 1)
+        log_info("http", "accepting again");
     listeners_start(w);
 }

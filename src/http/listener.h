@@ -22,7 +22,8 @@ void listeners_stop(struct worker *w);
  * is refused. */
 void listeners_drain(struct worker *w);
 
-/* listeners_room: a descriptor came free. */
+/* listeners_room: a descriptor came free; listeners_retry: accepts again, if there is one. */
 void listeners_room(struct worker *w);
+void listeners_retry(struct worker *w);
 
 #endif

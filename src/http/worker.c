@@ -253,8 +253,7 @@ static void on_drain_over(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_accept_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    struct worker *w = CAST_CHECKED(struct worker, timer->data, WORKER_MAGIC);
-    listeners_room(w);
+    listeners_retry(CAST_CHECKED(struct worker, timer->data, WORKER_MAGIC));
 }
 
 static void on_due(void *ctx, struct wheel_entry *e)

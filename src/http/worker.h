@@ -76,6 +76,7 @@ struct http_server {
     struct downlink *downlinks;  /* owned, [options.workers] */
     uint32_t started;
     atomic_uint sockets;         /* open, of all workers: for the limit */
+    atomic_uint paused;          /* workers that accept nothing: descriptors are used up */
     struct addresses *addresses; /* owned; NULL where there is no limit for an address */
     uint64_t started_us;         /* monotonic */
 };
