@@ -99,7 +99,7 @@ def test_a_request_that_never_ends_is_ended_after_request_seconds(start_gateway,
         while (data := sock.recv(4096)):
             answer += data
     took = time.monotonic() - began
-    assert 0.5 < took < 8, took
+    assert 1 <= took < 10, took  # the kernel keeps a silent one to itself for 7 s
     assert answer == b"" or answer.startswith(b"HTTP/1.1 408"), answer
     assert gateway.get("/healthz").status == 200
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import time
 
@@ -64,25 +63,6 @@ def test_sigpipe_does_not_end_it(start_gateway):
     stream = gateway.subscribe("pipe")
     gateway.post("/publish/pipe", "x")
     assert stream.data(1) == ["x"]
-
-
-def test_a_taken_port_ends_the_start_with_its_address(start_gateway):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = run("serve", "--broker", "memory", "--open", "--listen", f"127.0.0.1:{port}")
-    assert 0 < done.returncode < 99
-    assert str(port) in done.stderr
-
-
-def test_a_unix_socket_left_by_a_dead_gateway_is_taken_over(start_gateway, tmp_path):
-    path = str(tmp_path / "s")
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(path)
-    gateway = start_gateway(listen=["127.0.0.1:0", f"unix:{path}"])
-    assert http.request(path, "GET", "/healthz").status == 200
-    gateway.stop()
 
 
 BAD_SETTINGS = [
