@@ -73,6 +73,7 @@ static void answer_head(struct exchange *x)
     exchange_reply(x, &(struct reply){.status = 200,
                                       .type = "text/event-stream",
                                       .cache = true,
+                                      .endless = true,
                                       .headers = "Cache-Control: no-cache, no-transform\r\n"
                                                  "X-Accel-Buffering: no\r\n"});
 }

@@ -315,7 +315,7 @@ void exchange_reply(struct exchange *x, const struct reply *reply)
     exchange_head(x, &out, reply->status);
     if (reply->type)
         buf_printf(&out, "Content-Type: %s\r\n", reply->type);
-    if (!no_body)
+    if (!no_body && !reply->endless)
         buf_printf(&out, "Content-Length: %zu\r\n", reply->body.len);
     if (!reply->cache)
         buf_str(&out, "Cache-Control: no-store\r\n");

@@ -54,6 +54,7 @@ struct reply {
     const char *type;    /* NULL: no Content-Type */
     struct span body;    /* borrowed for the call */
     const char *headers; /* further header lines, each with CRLF; NULL */
+    bool endless;        /* no Content-Length: a GET would be answered with a stream */
     bool cache;          /* may be kept (otherwise Cache-Control: no-store) */
 };
 
