@@ -19,15 +19,14 @@ struct shard_topic;
 
 enum msg_type {
     /* worker to core */
-    MSG_SUBSCRIBE,   /* topic, kind, wrapped, text: its name: one more subscriber */
-    MSG_UNSUBSCRIBE, /* the same: one less */
-    MSG_PUBLISH,     /* publish */
-    MSG_CHANNELS,    /* channels: a page of the channel table, please */
-    MSG_DRAINED,     /* the frame lane that was full has room again */
-    MSG_FENCED,
-    /* fence: answers MSG_FENCE */ MSG_SETTINGS_TAKEN, /* answers MSG_SETTINGS: the old ones are
-                                                          used no more */
-    MSG_STOPPED,                                       /* the worker's last word */
+    MSG_SUBSCRIBE,      /* topic, kind, wrapped, text: its name: one more subscriber */
+    MSG_UNSUBSCRIBE,    /* the same: one less */
+    MSG_PUBLISH,        /* publish */
+    MSG_CHANNELS,       /* channels: a page of the channel table, please */
+    MSG_DRAINED,        /* the frame lane that was full has room again */
+    MSG_FENCED,         /* fence: answers MSG_FENCE */
+    MSG_SETTINGS_TAKEN, /* answers MSG_SETTINGS: the old ones are used no more */
+    MSG_STOPPED,        /* the worker's last word */
     /* core to worker */
     MSG_TOPIC_READY,   /* topic: the broker confirmed the subscription */
     MSG_TOPIC_REFUSED, /* topic, text: the broker will not have it */
@@ -36,11 +35,10 @@ enum msg_type {
     MSG_BROKER,        /* up, text: the broker came or went; down: no topic is ready any more */
     MSG_PUBLISHED,     /* publish: answers MSG_PUBLISH */
     MSG_CHANNELS_PAGE, /* channels: answers MSG_CHANNELS */
-    MSG_FENCE,
-    /* fence: how many streams had publication `pub`? */ MSG_SETTINGS, /* settings: what the
-                                                                          configuration says now */
-    MSG_DRAIN, /* seconds: end what is open within that time, then stop */
-    MSG_STOP,  /* end */
+    MSG_FENCE,         /* fence: how many streams had publication `pub`? */
+    MSG_SETTINGS,      /* settings: what the configuration says now */
+    MSG_DRAIN,         /* seconds: end what is open within that time, then stop */
+    MSG_STOP,          /* end */
 };
 
 /* One channel of a publish; offsets into the request's bytes, so that one block holds it all. */
