@@ -37,7 +37,8 @@ struct gateway {
     uint32_t magic;
     int argc; /* the words of `serve`, for a reload */
     char **argv;
-    struct policy *policy;    /* owned: in force */
+    struct policy *first;     /* owned: of the start; what needs a restart is as it says */
+    struct policy *policy;    /* owned: in force; may be the first */
     struct policy *old;       /* owned: replaced, but some worker may still use it; NULL */
     struct metrics **metrics; /* owned, each; [workers + 1], the core's last */
     uint32_t workers;
@@ -51,6 +52,7 @@ struct gateway {
     ev_timer tick;
     ev_signal terminate, interrupt, hangup;
     bool stopping;
+    bool hangup_again; /* one came while the last one's reload was not done */
     uint32_t max_connections;
 };
 
@@ -64,12 +66,24 @@ static void wake_core(void *ctx)
     ev_async_send(g->loop, &g->wake);
 }
 
+static void policy_drop(struct gateway *g, struct policy **policy)
+{
+    if (*policy == g->first)
+        *policy = NULL;
+    else
+        policy_destroy(policy);
+}
+
 static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
 {
     struct gateway *g = CAST_CHECKED(struct gateway, async->data, GATEWAY_MAGIC);
     core_take_messages(g->core);
-    if (core_settings_due(g->core) == 0)
-        policy_destroy(&g->old);
+    if (core_settings_due(g->core) == 0) {
+        policy_drop(g, &g->old);
+        if (g->hangup_again)
+            ev_feed_event(loop, &g->hangup, EV_SIGNAL);
+        g->hangup_again = false;
+    }
     if (core_workers_left(g->core) == 0)
         ev_break(loop, EVBREAK_ALL);
 }
@@ -295,8 +309,9 @@ static void gateway_destroy(struct gateway *g)
     for (uint32_t i = 0; g->metrics && i <= g->workers; i++)
         mem_free(g->metrics[i]);
     mem_free(g->metrics);
-    policy_destroy(&g->old);
-    policy_destroy(&g->policy);
+    policy_drop(g, &g->old);
+    policy_drop(g, &g->policy);
+    policy_destroy(&g->first);
 }
 
 /* Reload */
@@ -334,9 +349,12 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
     struct gateway *g = CAST_CHECKED(struct gateway, signal->data, GATEWAY_MAGIC);
     struct buf why = {0};
     struct config *config = NULL;
-    if (g->stopping || g->old) {
-        log_warn("main", "SIGHUP is ignored: %s",
-                 g->stopping ? "the gateway is stopping" : "the last reload is not done yet");
+    if (g->stopping) {
+        log_warn("main", "SIGHUP is ignored: the gateway is stopping");
+        return;
+    }
+    if (g->old) {
+        g->hangup_again = true;
         return;
     }
     if (load_again(g, &config, &why) != 0) {
@@ -344,9 +362,11 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
         buf_free(&why);
         return;
     }
-    say_reloaded(g->policy->config, config);
+    say_reloaded(g->first->config, config);
     log_setup((enum log_level)config->log_level, config->log_json);
     g->old = g->policy;
+    /* Who may is decided by it, and the listeners that it would have to agree with have stayed. */
+    config->open = g->first->config->open;
     g->policy = policy_create(config);
     fill_http_options(g->policy, g);
     struct core_settings settings = {
@@ -355,7 +375,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
         .message_bytes = config->limits.message_bytes,
     };
     core_change(g->core, &settings, &g->policy->http);
-    if (g->old->config->broker == CONFIG_BROKER_REDIS)
+    if (g->first->config->broker == CONFIG_BROKER_REDIS)
         broker_redis_limit(g->broker, config->limits.message_bytes);
 }
 
@@ -385,7 +405,7 @@ static int serve(int argc, char **argv)
         log_setup((enum log_level)config->log_level, config->log_json);
         signal(SIGPIPE, SIG_IGN);
         seed_maps();
-        g.policy = policy_create(config);
+        g.first = g.policy = policy_create(config);
         err = gateway_create(&g, &why);
     }
     if (err) {
