@@ -38,7 +38,7 @@ static void end_event(struct reader *r, struct ledger *l, uint64_t read_ns)
             l->tally.corrupt++;
     }
     l->tally.gaps += r->gap;
-    r->message = r->gap = false;
+    r->message = r->named = r->gap = false;
 }
 
 static void take_head_line(struct reader *r, const char *line, size_t len)
@@ -61,8 +61,9 @@ static void take_line(struct reader *r, struct ledger *l, const char *line, size
         l->tally.comments++;
         r->ready = r->ready || starts(line, len, ready);
     } else if (starts(line, len, "event: ")) {
-        r->gap = true; /* our messages have no event name: it is the server's own */
-    } else if (starts(line, len, "data:") && !r->gap) {
+        r->named = true; /* our messages have no event name: it is the server's own, say a ping */
+        r->gap = starts(line, len, "event: sluice.") && !starts(line, len, "event: sluice.ping");
+    } else if (starts(line, len, "data:") && !r->named) {
         l->tally.corrupt++;
     }
 }
@@ -70,7 +71,7 @@ static void take_line(struct reader *r, struct ledger *l, const char *line, size
 /* Whether a message begins here; then its padding is expected next. */
 static bool begins_message(struct reader *r, struct ledger *l, const char *line)
 {
-    if (r->state != IN_LINE || r->gap || memcmp(line, data_field, DATA_FIELD) != 0)
+    if (r->state != IN_LINE || r->named || memcmp(line, data_field, DATA_FIELD) != 0)
         return false;
     if (r->message || !head_read(line + DATA_FIELD, &r->head)) {
         corrupt(r, l);

@@ -19,7 +19,7 @@ struct reader {
     uint8_t carried;          /* bytes in carry */
     bool ready;               /* the server has said that it is subscribed */
     bool refused;             /* the answer was not 200 */
-    bool message, gap;        /* what the next blank line ends */
+    bool message, named, gap; /* what the next blank line ends: ours; an event with a name; a gap */
     char carry[READER_CARRY]; /* a line that is not complete; the rest of a longer one is dropped */
 };
 
