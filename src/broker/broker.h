@@ -37,8 +37,8 @@ struct broker_events {
     void (*on_refused)(void *ctx, enum topic_kind kind, struct span name, const char *why);
     /* A copy of one publication: through the channel itself (pattern.ptr NULL) or a pattern. */
     void (*on_message)(void *ctx, struct span channel, struct span pattern, struct span payload);
-    /* A publication on this channel was larger than message_bytes and was dropped. */
-    void (*on_oversize)(void *ctx, struct span channel, uint64_t bytes);
+    /* The same for a payload larger than message_bytes, which is dropped: just how large it was. */
+    void (*on_oversize)(void *ctx, struct span channel, struct span pattern, uint64_t bytes);
 };
 
 /*

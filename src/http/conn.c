@@ -237,7 +237,7 @@ void conn_answered(struct conn *c)
 
 static void conn_writable(struct conn *c)
 {
-    c->blocked = false;
+    c->blocked = c->yielded = false;
     conn_flush(c);
     conn_process(c);
 }

@@ -50,6 +50,7 @@ struct conn {
     bool over_all, over_address; /* it is over a limit */
     SSL *ssl;        /* borrowed: libwebsockets's; NULL in clear and before the handshake is done */
     bool blocked;    /* the socket takes no more: waits for POLLOUT */
+    bool yielded;    /* has had its share of this turn: goes on at the next POLLOUT */
     bool paused;     /* reading is switched off */
     bool close_next; /* no further request on this connection */
     bool served;     /* has had an answer: idle now, not new */

@@ -12,7 +12,6 @@ enum {
 
 static void want_writable(struct conn *c)
 {
-    c->blocked = true;
     lws_callback_on_writable(c->wsi);
 }
 
@@ -43,7 +42,7 @@ void conn_flush(struct conn *c)
 {
     struct iovec iov[WRITE_VECTOR];
     size_t turn = 0;
-    while (!outq_empty(&c->out) && !c->blocked && c->state != CONN_DEAD) {
+    while (!outq_empty(&c->out) && !c->blocked && !c->yielded && c->state != CONN_DEAD) {
         int n = outq_vector(&c->out, iov, WRITE_VECTOR);
         ssize_t sent = write_vector(c, iov, n);
         if (sent < 0 && !would_block()) {
@@ -54,7 +53,11 @@ void conn_flush(struct conn *c)
             metrics_add(&c->worker->metrics->deliveries, outq_written(&c->out, (size_t)sent));
             turn += (size_t)sent;
         }
-        if (!outq_empty(&c->out) && (sent <= 0 || turn >= WRITE_TURN))
+        if (outq_empty(&c->out))
+            break;
+        c->blocked = sent <= 0;
+        c->yielded = turn >= WRITE_TURN;
+        if (c->blocked || c->yielded)
             want_writable(c);
     }
     if (c->state == CONN_ENDING && outq_empty(&c->out))
@@ -69,6 +72,7 @@ int conn_queue(struct conn *c, struct frame *f, uint64_t limit)
     /* A burst may be larger than the limit while the socket would take it: only a blocked client is
      * slow. */
     if (err && !c->blocked) {
+        c->yielded = false;
         conn_flush(c);
         err = outq_push(&c->out, f, limit);
     }
@@ -79,7 +83,7 @@ int conn_send(struct conn *c, struct frame *f, uint64_t limit)
 {
     if (c->state == CONN_DEAD)
         return 0;
-    if (!outq_empty(&c->out) || c->blocked) {
+    if (!outq_empty(&c->out)) {
         int err = conn_queue(c, f, limit);
         conn_flush(c);
         return err;
@@ -96,6 +100,8 @@ int conn_send(struct conn *c, struct frame *f, uint64_t limit)
         return 0;
     }
     outq_push_part(&c->out, f, sent > 0 ? (uint32_t)sent : 0);
+    c->blocked = sent <= 0;
+    c->yielded = !c->blocked;
     want_writable(c);
     return 0;
 }

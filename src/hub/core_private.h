@@ -37,7 +37,7 @@ bool core_strip(const struct core *core, enum topic_kind kind, struct span *name
 
 /* fanout.c */
 void core_on_message(void *ctx, struct span channel, struct span pattern, struct span payload);
-void core_on_oversize(void *ctx, struct span channel, uint64_t bytes);
+void core_on_oversize(void *ctx, struct span channel, struct span pattern, uint64_t bytes);
 /* core_as_utf8: the bytes themselves where they are valid, else repaired into `scratch`, and
  * counted. */
 struct span core_as_utf8(struct core *core, struct span bytes, struct buf *scratch);

@@ -42,6 +42,24 @@ static bool is_the_copy(struct core *core, struct span channel, struct span patt
     return false;
 }
 
+/*
+ * Whether this copy is to be passed on; takes the prefix off the name. Reserved names are the
+ * gateway's and others' own business: a pattern that sees them is not told.
+ */
+static bool take_copy(struct core *core, struct span *channel, struct span pattern)
+{
+    if (!core_strip(core, TOPIC_CHANNEL, channel))
+        return false;
+    if (pattern.ptr && !core_strip(core, TOPIC_PATTERN, &pattern))
+        return false;
+    if (!is_the_copy(core, *channel, pattern) || channel_reserved(*channel))
+        return false;
+    if (!channel_name_error(*channel, SIZE_MAX))
+        return true;
+    metrics_add(&core->options.metrics->dropped_name, 1);
+    return false;
+}
+
 static struct frame *make_frame(struct fanout *f, bool wrapped)
 {
     struct core *core = f->core;
@@ -91,9 +109,6 @@ static void post_all(struct fanout *f)
     struct topic *own = topics_find(f->core->topics, TOPIC_CHANNEL, f->channel);
     if (own)
         post_topic(f, own);
-    /* A reserved name reaches nobody through a pattern; nobody can have subscribed to it either. */
-    if (channel_reserved(f->channel))
-        return;
     LIST_FOREACH (n, topics_patterns(f->core->topics)) {
         struct topic *t = LIST_ENTRY(n, struct topic, node);
         if (t->streams && topic_matches(t, f->channel))
@@ -114,16 +129,8 @@ struct span core_as_utf8(struct core *core, struct span payload, struct buf *scr
 void core_on_message(void *ctx, struct span channel, struct span pattern, struct span payload)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
-    if (!core_strip(core, TOPIC_CHANNEL, &channel))
+    if (!take_copy(core, &channel, pattern))
         return;
-    if (pattern.ptr && !core_strip(core, TOPIC_PATTERN, &pattern))
-        return;
-    if (!is_the_copy(core, channel, pattern))
-        return;
-    if (channel_name_error(channel, SIZE_MAX)) {
-        metrics_add(&core->options.metrics->dropped_name, 1);
-        return;
-    }
     struct fanout f = {.core = core, .channel = channel};
     f.born_us = clock_mono_us(core->options.clock);
     core->pubs++;
@@ -212,19 +219,17 @@ void core_tell_lost(struct core *core, uint32_t worker)
     }
 }
 
-void core_on_oversize(void *ctx, struct span channel, uint64_t bytes)
+void core_on_oversize(void *ctx, struct span channel, struct span pattern, uint64_t bytes)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
-    metrics_add(&core->options.metrics->dropped_oversize, 1);
-    if (!core_strip(core, TOPIC_CHANNEL, &channel))
+    if (!take_copy(core, &channel, pattern))
         return;
+    metrics_add(&core->options.metrics->dropped_oversize, 1);
     log_debug("hub", "a message of %llu bytes is over message_bytes and was dropped",
               (unsigned long long)bytes);
     struct topic *own = topics_find(core->topics, TOPIC_CHANNEL, channel);
     if (own)
         core_tell_gap(core, own, "overflow");
-    if (channel_reserved(channel))
-        return;
     LIST_FOREACH (n, topics_patterns(core->topics)) {
         struct topic *t = LIST_ENTRY(n, struct topic, node);
         if (topic_matches(t, channel))

@@ -70,7 +70,7 @@ static void silent_message(void *ctx, struct span channel, struct span pattern, 
 {
 }
 
-static void silent_oversize(void *ctx, struct span channel, uint64_t bytes)
+static void silent_oversize(void *ctx, struct span channel, struct span pattern, uint64_t bytes)
 {
 }
 

@@ -16,7 +16,7 @@ static void deliver(struct redis_broker *r, struct span channel, struct span pat
     const struct broker_events *to = r->base.events;
     if (payload.len > r->options.message_bytes) {
         r->counters.oversize++;
-        to->on_oversize(r->base.ctx, channel, payload.len);
+        to->on_oversize(r->base.ctx, channel, pattern, payload.len);
         return;
     }
     to->on_message(r->base.ctx, channel, pattern, payload);

@@ -209,7 +209,7 @@ static void rig_message(void *ctx, struct span channel, struct span pattern, str
     hear(ctx, "message", channel, pattern.ptr ? pattern : span_of("-"), payload);
 }
 
-static void rig_oversize(void *ctx, struct span channel, uint64_t bytes)
+static void rig_oversize(void *ctx, struct span channel, struct span pattern, uint64_t bytes)
 {
     char text[24];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);

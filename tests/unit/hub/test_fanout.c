@@ -325,22 +325,23 @@ static void a_message_that_was_too_large_tells_a_gap_to_all_who_would_have_had_i
     listen_to("b", "B");
     listen_to_pattern("a*", "P");
     listen_to_pattern("b*", "Q");
-    core_broker_events.on_oversize(rig.core, span_of("a"), 1 << 30);
+    core_broker_events.on_oversize(rig.core, span_of("a"), span_make(NULL, 0), 1 << 30);
+    core_broker_events.on_oversize(rig.core, span_of("a"), span_of("a*"), 1 << 30); /* a copy */
     assert_string_equal(hears(0),
                         "A " GAP("channel", "a", "overflow") "P " GAP("pattern", "a*", "overflow"));
     assert_int_equal(metrics_get(&rig.metrics.dropped_oversize), 1);
     assert_int_equal(metrics_get(&rig.metrics.gaps_overflow), 2);
     listen_to_pattern("*", "R");
-    core_broker_events.on_oversize(rig.core, span_of("sluice:note"), 1 << 30);
+    core_broker_events.on_oversize(rig.core, span_of("sluice:note"), span_of("*"), 1 << 30);
     assert_string_equal(hears(0), "");
 }
 
 static void a_gap_names_its_topic_as_json(void **state)
 {
-    listen_to_pattern("a\\*\"", "P");
-    core_broker_events.on_oversize(rig.core, span_of("a*\""), 1);
+    listen_to_pattern("\\a\"?", "P");
+    core_broker_events.on_oversize(rig.core, span_of("a\"b"), span_of("\\a\"?"), 1);
     assert_string_equal(hears(0),
-                        "P gap event: sluice.gap|data: {\"pattern\":\"a\\\\*\\\"\",\"reason\":"
+                        "P gap event: sluice.gap|data: {\"pattern\":\"\\\\a\\\"?\",\"reason\":"
                         "\"overflow\",\"from\":null}\n");
 }
 
