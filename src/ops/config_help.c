@@ -1,6 +1,10 @@
 /* --help and the reference page, from the table. */
 #include "ops/config_load.h"
 
+#include <string.h>
+
+enum { HELP_COLUMNS = 80, HELP_INDENT = 6 };
+
 static const char *value_word(const struct setting *s)
 {
     static const char *const words[] = {[SETTING_BOOL] = "[=true|false]",
@@ -31,26 +35,45 @@ static const char *shown_default(const struct setting *s)
     return *s->fallback ? s->fallback : "empty";
 }
 
+/* Indented, and broken between words, so that a terminal need not break it within one. */
+static void append_wrapped(struct buf *out, struct span text)
+{
+    size_t column = 0;
+    while (text.len) {
+        const char *space = memchr(text.ptr, ' ', text.len);
+        struct span word = span_make(text.ptr, space ? (size_t)(space - text.ptr) : text.len);
+        size_t used = space ? word.len + 1 : word.len;
+        bool fits = column && column + 1 + word.len <= HELP_COLUMNS;
+        buf_str(out, fits ? " " : column ? "\n      " : "      ");
+        column = (fits ? column + 1 : HELP_INDENT) + word.len;
+        buf_span(out, word);
+        text = span_make(text.ptr + used, text.len - used);
+    }
+    buf_byte(out, '\n');
+}
+
 static void help_row(struct buf *out, const struct setting *s)
 {
+    struct buf facts = {0};
     buf_str(out, "  ");
     setting_flag_name(out, s);
-    buf_printf(out, s->type == SETTING_BOOL ? "%s\n      %s\n" : " %s\n      %s\n", value_word(s),
-               s->help);
-    buf_str(out, "      valid: ");
-    setting_describe_valid(out, s);
+    buf_printf(out, s->type == SETTING_BOOL ? "%s\n" : " %s\n", value_word(s));
+    append_wrapped(out, span_of(s->help));
+    buf_str(&facts, "valid: ");
+    setting_describe_valid(&facts, s);
     if (s->unit)
-        buf_printf(out, " %s", s->unit);
-    buf_printf(out, "; default: %s; environment: ", shown_default(s));
-    setting_variable_name(out, s);
-    buf_byte(out, '\n');
+        buf_printf(&facts, " %s", s->unit);
+    buf_printf(&facts, "; default: %s; environment: ", shown_default(s));
+    setting_variable_name(&facts, s);
+    append_wrapped(out, buf_view(&facts));
+    buf_free(&facts);
 }
 
 void config_help(struct buf *out)
 {
     buf_str(out,
-            "Settings come from the defaults, then a JSON file, then the environment, then these "
-            "flags;\neach later one wins. API keys and namespaces are in the file only.\n\n"
+            "Settings come from the defaults, then a JSON file, then the environment, then\n"
+            "these flags; each later one wins. API keys and namespaces are in the file only.\n\n"
             "  --config PATH\n      The JSON file; environment: SLUICE_CONFIG\n");
     for (size_t i = 0; i < config_table_size; i++)
         if (setting_top(&config_table[i]) && config_table[i].type != SETTING_ARRAY)

@@ -145,6 +145,16 @@ static void help_has_every_setting_with_default_and_variable(void **state)
     buf_free(&help);
 }
 
+static void no_line_of_help_is_wider_than_a_terminal(void **state)
+{
+    struct buf help = {0};
+    config_help(&help);
+    for (const char *line = buf_cstr(&help), *end; (end = strchr(line, '\n')); line = end + 1)
+        if (end - line > 80)
+            fail_msg("%.*s", (int)(end - line), line);
+    buf_free(&help);
+}
+
 static void the_reference_escapes_what_markdown_would_eat(void **state)
 {
     struct buf page = {0};
@@ -205,6 +215,7 @@ int main(void)
         cmocka_unit_test(namespaces_are_printed_with_the_one_that_was_added),
         cmocka_unit_test(a_password_is_never_printed),
         cmocka_unit_test(help_has_every_setting_with_default_and_variable),
+        cmocka_unit_test(no_line_of_help_is_wider_than_a_terminal),
         cmocka_unit_test(the_reference_escapes_what_markdown_would_eat),
         cmocka_unit_test(the_reference_page_in_deploy_is_current),
         cmocka_unit_test(the_example_in_deploy_is_accepted_and_has_every_setting_there_is),
