@@ -385,7 +385,8 @@ static void serve_help(void)
 {
     struct buf out = {0};
     buf_str(&out, "Usage: sluice serve [--config FILE] [SETTINGS]\n\n"
-                  "Runs the gateway until SIGTERM or SIGINT.\n\n");
+                  "Runs the gateway until SIGTERM or SIGINT, which drain it; a second one ends it\n"
+                  "at once. SIGHUP reads the settings again.\n\n");
     config_help(&out);
     fputs(buf_cstr(&out), stdout);
     buf_free(&out);

@@ -18,8 +18,9 @@ static int print_usage(void)
     struct buf text = {0};
     buf_str(&text,
             "Usage: sluice check [--config PATH] [settings]\n\n"
-            "Says whether `sluice serve` would start with the same settings, and with which. Exits "
-            "with 0,\nor with 2 and the reason on standard error.\n\n");
+            "Validates the settings as `sluice serve` does, and prints which are in force and\n"
+            "where each comes from. Opens no port, no certificate and no connection. Exits\n"
+            "with 0, or with 2 and the reason on standard error.\n\n");
     config_help(&text);
     return print(stdout, &text);
 }

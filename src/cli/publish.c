@@ -19,7 +19,7 @@ struct publish {
 };
 
 static const char usage[] =
-    "usage: sluice publish CHANNEL [flags]\n"
+    "Usage: sluice publish CHANNEL [flags]\n"
     "Publishes one message and prints the gateway's answer, which is JSON.\n"
     "Exit status: 0 when it was published, 1 when not, 2 when called wrongly.\n\n";
 

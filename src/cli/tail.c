@@ -39,7 +39,7 @@ struct tail {
 };
 
 static const char usage[] =
-    "usage: sluice tail CHANNEL... [flags]\n"
+    "Usage: sluice tail CHANNEL... [flags]\n"
     "Prints a stream: a line for each message, CHANNEL #ID [EVENT] DATA, without what is absent.\n"
     "Reconnects and resumes for as long as the gateway does not refuse it for good.\n"
     "Exit status: 0 when it was ended, 1 when it was refused, 2 when called wrongly.\n\n";

@@ -108,7 +108,8 @@ const struct setting config_table[] = {
      RANGE(MIB, 1024 * GIB),
      .fallback = "67108864",
      .unit = "bytes",
-     .help = "Memory for recent messages that are kept for replay."},
+     .help =
+         "Memory for recent messages that are kept for replay. Without effect in this version."},
     {.path = "tls.cert",
      .type = SETTING_TEXT,
      FIELD(config, tls.cert),
@@ -160,7 +161,7 @@ const struct setting config_table[] = {
      RANGE(0, 3600),
      .fallback = "8",
      .unit = "seconds",
-     .help = "How long the end may take after SIGTERM."},
+     .help = "Over how long the streams are ended after SIGTERM; 0 ends all at once."},
     {.path = "stream.retry_ms",
      .type = SETTING_NUMBER,
      FIELD(config, stream.retry_ms),
@@ -192,7 +193,9 @@ const struct setting config_table[] = {
      RANGE(0, MANY),
      .fallback = "0",
      .unit = "connections",
-     .help = "Connections at one time; 0 is the descriptor limit less a reserve."},
+     .help =
+         "Connections at one time; 0 is the descriptor limit less a reserve. A stream beyond it is "
+         "told sluice.busy, publishing and the page answer 503."},
     {.path = "limits.per_address",
      .restart = true,
      .type = SETTING_NUMBER,
@@ -200,7 +203,9 @@ const struct setting config_table[] = {
      RANGE(0, MANY),
      .fallback = "0",
      .unit = "connections",
-     .help = "Connections at one time from one address; 0 is no limit."},
+     .help =
+         "Connections at one time from one address; 0 is no limit. Who is beyond it is told the "
+         "same."},
     {.path = "limits.channels",
      .type = SETTING_NUMBER,
      FIELD(config, limits.channels),

@@ -479,4 +479,4 @@ def test_publish_called_wrongly_ends_with_two(args, word):
 def test_help_is_printed_on_standard_output(command):
     done = subprocess.run([binary(), command, "--help"], capture_output=True, timeout=10, env=plain_env(), check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.startswith(f"usage: sluice {command} CHANNEL".encode()) and b"--key" in done.stdout
+    assert done.stdout.startswith(f"Usage: sluice {command} CHANNEL".encode()) and b"--key" in done.stdout
