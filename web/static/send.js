@@ -15,9 +15,18 @@ export function bindSend({ form, to, event, data, key, answer }) {
     if (key.value) headers.Authorization = `Bearer ${key.value}`;
     try {
       const response = await fetch("publish", { method: "POST", headers, body: JSON.stringify(message) });
-      show(response.ok, `${response.status} ${(await response.text()).trim()}`);
+      show(response.ok, `${response.status} ${readable(await response.text())}`);
     } catch (error) {
       show(false, `The gateway did not answer: ${error.message}`);
+    }
+  }
+
+  // An error is a sentence for people; an answer is shown as it came.
+  function readable(text) {
+    try {
+      return JSON.parse(text).error ?? text.trim();
+    } catch {
+      return text.trim();
     }
   }
 
