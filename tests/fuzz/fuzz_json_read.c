@@ -3,11 +3,10 @@
  * same; and a string that is decoded and written again is decoded to the same.
  */
 #include "fuzz.h"
+#include "json_c.h"
 #include "proto/json_read.h"
 #include "proto/json_text.h"
 #include "proto/utf8.h"
-
-#include <json-c/json.h>
 
 /* json-c stops at a NUL and knows no ill-formed UTF-8; neither gets through the reader. */
 static bool json_c_takes(struct span text)
@@ -15,7 +14,7 @@ static bool json_c_takes(struct span text)
     struct json_tokener *tokener = json_tokener_new_ex(JSON_READ_DEPTH + 2);
     struct buf copy = {0};
     buf_span(&copy, text);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(tokener, JSON_C_JUDGES);
     struct json_object *tree = json_tokener_parse_ex(tokener, buf_cstr(&copy), (int)text.len + 1);
     bool taken = json_tokener_get_error(tokener) == json_tokener_success;
     json_object_put(tree);
