@@ -11,7 +11,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { QUERY_PARAMS = 512 };
+enum {
+    QUERY_PARAMS = 512,
+    UNASKED_BODY_BYTES =
+        4096, /* of a body that nobody will read, so that strangers fill no memory */
+};
 
 static const struct status_text {
     int status;
@@ -189,12 +193,22 @@ static bool admit_query(struct exchange *x)
     return false;
 }
 
-static bool admit_body(struct exchange *x)
+/* Only a POST's body is for anybody, and only a POST is asked for a key before its body comes. */
+static uint64_t body_limit(const struct exchange *x)
 {
     uint64_t limit = exchange_worker(x)->options->body_bytes;
+    bool wanted = x->req.method == HTTP1_POST || limit < UNASKED_BODY_BYTES;
+    return wanted ? limit : UNASKED_BODY_BYTES;
+}
+
+static bool admit_body(struct exchange *x)
+{
+    uint64_t limit = body_limit(x);
     if (x->req.content_length > limit) {
-        exchange_error(x, 413, "the body of %llu bytes is over body_bytes (%llu)",
-                       (unsigned long long)x->req.content_length, (unsigned long long)limit);
+        exchange_error(x, 413, "the body of %llu bytes is over %s (%llu)",
+                       (unsigned long long)x->req.content_length,
+                       x->req.method == HTTP1_POST ? "body_bytes" : "what this method may have",
+                       (unsigned long long)limit);
         return false;
     }
     if (x->req.expect_continue && (x->req.chunked || x->req.content_length)) {
@@ -246,8 +260,7 @@ static ssize_t chunked_body(struct exchange *x, struct span bytes, bool *done)
 {
     struct http1_error error;
     size_t used = bytes.len;
-    int r = http1_chunked_feed(&x->chunked, bytes, &used, &x->body,
-                               exchange_worker(x)->options->body_bytes, &error);
+    int r = http1_chunked_feed(&x->chunked, bytes, &used, &x->body, body_limit(x), &error);
     if (r < 0) {
         x->conn->close_next = true;
         exchange_error(x, error.status, "%s", error.text);
