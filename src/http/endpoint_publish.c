@@ -147,14 +147,37 @@ void endpoint_publish(struct exchange *x)
     publish_batch_free(&batch);
 }
 
-/* The channel's name from the path, decoded into `name`; answers when it is none. */
+/* Of a path with a slash: a channel that is called just ".." leads nowhere. */
+static bool has_dot_segment(struct span path)
+{
+    const char *end = path.ptr + path.len, *slash = memchr(path.ptr, '/', path.len);
+    for (const char *at = path.ptr; slash && at <= end; at = slash + 1) {
+        slash = memchr(at, '/', (size_t)(end - at));
+        slash = slash ? slash : end;
+        struct span segment = span_make(at, (size_t)(slash - at));
+        if (span_is(segment, ".") || span_is(segment, ".."))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The channel's name from the path, decoded into `name`; answers when it is none. A proxy takes
+ * secret/../public for public, also where %2e or %2f stand in it, and by that decides whom it lets
+ * through or adds a key to, but sends on what it got: to us it is a channel below secret/.
+ */
 static bool path_channel(struct exchange *x, struct buf *name)
 {
     struct span raw =
         span_make(x->path.ptr + strlen(x->route->path), x->path.len - strlen(x->route->path));
-    if (percent_decode(name, raw) == 0)
+    if (percent_decode(name, raw))
+        exchange_error(x, 400, "the path has a %% that is not followed by two hex digits");
+    else if (has_dot_segment(buf_view(name)))
+        exchange_error(x, 400,
+                       "the path has a segment . or .., which proxies read differently: publish to "
+                       "such a channel by JSON");
+    else
         return true;
-    exchange_error(x, 400, "the path has a %% that is not followed by two hex digits");
     return false;
 }
 
