@@ -1,9 +1,19 @@
 """A network of its own, of loopback alone, in which packets can be made to vanish."""
 
+import contextlib
+import ctypes
 import os
 import subprocess
 
 from .process import spawn, until
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+
+
+def _enter(fd):
+    if _libc.setns(fd, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 class NetNs:
@@ -22,6 +32,17 @@ class NetNs:
         shown = subprocess.run(self.prefix + ["ip", "link", "show", "lo", "up"],
                                capture_output=True, check=False)
         return b"LOOPBACK,UP" in shown.stdout
+
+    @contextlib.contextmanager
+    def inside(self):
+        """Sockets that this thread makes meanwhile are in the namespace, and stay there."""
+        with open("/proc/thread-self/ns/net") as home, \
+                open(f"/proc/{self.holder.pid}/ns/net") as there:
+            _enter(there.fileno())
+            try:
+                yield
+            finally:
+                _enter(home.fileno())
 
     def nft(self, script):
         subprocess.run(self.prefix + ["nft", "-f", "-"], input=script.encode(), check=True)
