@@ -39,28 +39,30 @@ struct conn_origin {
 };
 
 struct conn {
+    /* What a delivery touches, together. */
     uint32_t magic;
     enum conn_state state;
+    bool blocked; /* the socket takes no more: waits for POLLOUT */
+    bool yielded; /* has had its share of this turn: goes on at the next POLLOUT */
+    bool goodbye; /* is to end politely at the end of the turn */
+    bool paused;  /* reading is switched off */
+    int fd;       /* borrowed: libwebsockets's */
+    SSL *ssl;     /* borrowed: libwebsockets's; NULL in clear and before the handshake is done */
     struct worker *worker; /* borrowed */
-    struct lws *wsi;       /* borrowed: libwebsockets's */
-    int fd;                /* borrowed: libwebsockets's */
+    struct outq out;
+    struct list mark; /* in worker->reap or worker->dirty */
+    /* The rest. */
+    struct lws *wsi; /* borrowed: libwebsockets's */
     struct conn_origin origin;
     struct net_address client;   /* whom the limit for an address counts it to, */
     bool counted;                /* if it does */
     bool over_all, over_address; /* it is over a limit */
-    SSL *ssl;        /* borrowed: libwebsockets's; NULL in clear and before the handshake is done */
-    bool blocked;    /* the socket takes no more: waits for POLLOUT */
-    bool yielded;    /* has had its share of this turn: goes on at the next POLLOUT */
-    bool paused;     /* reading is switched off */
-    bool close_next; /* no further request on this connection */
-    bool served;     /* has had an answer: idle now, not new */
-    bool goodbye;    /* is to end politely at the end of the turn */
-    bool in_input;   /* conn_process is on the stack */
-    struct list node; /* in worker->conns */
-    struct list mark; /* in worker->reap or worker->dirty */
+    bool close_next;             /* no further request on this connection */
+    bool served;                 /* has had an answer: idle now, not new */
+    bool in_input;               /* conn_process is on the stack */
+    struct list node;            /* in worker->conns */
     struct wheel_entry deadline;
-    struct buf in; /* bytes not yet understood */
-    struct outq out;
+    struct buf in;             /* bytes not yet understood */
     struct exchange *exchange; /* owned; NULL between requests */
     struct stream *stream;     /* owned; only in CONN_STREAM */
 };
@@ -81,6 +83,12 @@ int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 /* conn_send: writes a frame or queues it (a reference of its own). 0, or ERR_FULL past `limit`
  * bytes. */
 int conn_send(struct conn *c, struct frame *f, uint64_t limit);
+
+/*
+ * conn_send_run: writes the worker's run from entry `from` on, in one system call where the socket
+ * takes it; the rest is queued. As conn_send.
+ */
+int conn_send_run(struct conn *c, uint32_t from, uint64_t limit);
 
 /* conn_queue: queues without writing yet; conn_flush writes. */
 int conn_queue(struct conn *c, struct frame *f, uint64_t limit);

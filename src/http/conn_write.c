@@ -79,6 +79,18 @@ int conn_queue(struct conn *c, struct frame *f, uint64_t limit)
     return err;
 }
 
+/* The usual case of all: one frame to a socket that has room. */
+static ssize_t write_one(struct conn *c, struct frame *f)
+{
+    struct iovec iov = {.iov_base = f->bytes, .iov_len = f->len};
+    if (c->ssl || f->len > WRITE_TURN)
+        return write_vector(c, &iov, 1);
+    ssize_t sent = send(c->fd, f->bytes, f->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0)
+        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
+    return sent;
+}
+
 int conn_send(struct conn *c, struct frame *f, uint64_t limit)
 {
     if (c->state == CONN_DEAD)
@@ -88,8 +100,7 @@ int conn_send(struct conn *c, struct frame *f, uint64_t limit)
         conn_flush(c);
         return err;
     }
-    struct iovec iov = {.iov_base = f->bytes, .iov_len = f->len};
-    ssize_t sent = write_vector(c, &iov, 1);
+    ssize_t sent = write_one(c, f);
     if (sent == (ssize_t)f->len) {
         if (f->born_us)
             metrics_add(&c->worker->metrics->deliveries, 1);
@@ -104,4 +115,52 @@ int conn_send(struct conn *c, struct frame *f, uint64_t limit)
     c->yielded = !c->blocked;
     want_writable(c);
     return 0;
+}
+
+static ssize_t write_run(struct conn *c, uint32_t from)
+{
+    struct run *run = c->worker->run;
+    struct iovec *iov = run->iov + from;
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = run->count - from};
+    ssize_t sent = c->ssl ? tls_write(c->ssl, c->worker->scratch, iov, (int)msg.msg_iovlen)
+                          : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0)
+        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
+    return sent;
+}
+
+/* Queues entries from `from` on. */
+static int queue_run(struct conn *c, uint32_t from, uint64_t limit)
+{
+    const struct run *run = c->worker->run;
+    int err = 0;
+    for (uint32_t i = from; !err && i < run->count; i++)
+        err = conn_queue(c, run->entries[i].frame, limit);
+    return err;
+}
+
+int conn_send_run(struct conn *c, uint32_t from, uint64_t limit)
+{
+    const struct run *run = c->worker->run;
+    if (!outq_empty(&c->out)) {
+        int err = queue_run(c, from, limit);
+        conn_flush(c);
+        return err;
+    }
+    ssize_t sent = write_run(c, from);
+    if (sent < 0 && !would_block()) {
+        conn_kill(c);
+        return 0;
+    }
+    size_t left = sent > 0 ? (size_t)sent : 0;
+    uint32_t i = from;
+    for (; i < run->count && left >= run->iov[i].iov_len; i++)
+        left -= run->iov[i].iov_len;
+    metrics_add(&c->worker->metrics->deliveries, i - from);
+    if (i == run->count)
+        return 0;
+    outq_push_part(&c->out, run->entries[i].frame, (uint32_t)left);
+    c->blocked = true;
+    want_writable(c);
+    return queue_run(c, i + 1, limit);
 }

@@ -142,7 +142,17 @@ static void too_slow(struct stream *s)
     conn_kill(s->conn);
 }
 
-static void on_deliver(void *ctx, struct subscriber *sub, struct frame *f)
+/* Other topics' frames may follow in this batch: collect, and write once at its end. */
+static int collect(struct conn *c, struct frame *f, uint64_t limit)
+{
+    int err = conn_queue(c, f, limit);
+    if (!err && !c->blocked && c->state == CONN_STREAM && !list_linked(&c->mark))
+        list_append(&c->worker->dirty, &c->mark);
+    return err;
+}
+
+static void on_deliver(void *ctx, struct subscriber *sub, const struct lane_entry *entries,
+                       uint32_t n)
 {
     struct worker *w = ctx;
     struct stream *s = stream_of(sub);
@@ -151,16 +161,23 @@ static void on_deliver(void *ctx, struct subscriber *sub, struct frame *f)
     if (c->state != CONN_STREAM || c->goodbye)
         return;
     int err = 0;
-    if (w->batching) {
-        err = conn_queue(c, f, limit);
-        if (!err && !c->blocked && c->state == CONN_STREAM && !list_linked(&c->mark))
-            list_append(&w->dirty, &c->mark);
-    } else {
-        err = conn_send(c, f, limit);
-    }
+    if (n > 1)
+        err = conn_send_run(c, (uint32_t)(entries - w->run->entries), limit);
+    else if (w->batching)
+        err = collect(c, entries->frame, limit);
+    else
+        err = conn_send(c, entries->frame, limit);
     s->written_s = w->now_s;
     if (err)
         too_slow(s);
+}
+
+static void on_prefetch(void *ctx, const struct subscriber *sub)
+{
+    const struct stream *s =
+        (const struct stream *)(const void *)((const char *)sub - offsetof(struct stream, sub));
+    __builtin_prefetch(s->conn, 1);
+    __builtin_prefetch((const char *)s->conn + 64, 1);
 }
 
 static void on_ready(void *ctx, struct subscriber *sub)
@@ -191,6 +208,7 @@ static void on_refused(void *ctx, struct subscriber *sub, struct span name, cons
 
 const struct shard_sink stream_sink = {
     .deliver = on_deliver,
+    .prefetch = on_prefetch,
     .ready = on_ready,
     .waiting = on_waiting,
     .refused = on_refused,

@@ -14,9 +14,10 @@
 #include <time.h>
 
 enum {
-    DRAIN_GRACE = 3,   /* seconds on top of drain_seconds for what is being written */
-    BATCH = 64,        /* entries fanned out before the collected frames are written */
-    DRAIN_TURN = 1024, /* entries taken before the loop looks at its sockets again */
+    DRAIN_GRACE = 3,        /* seconds on top of drain_seconds for what is being written */
+    BATCH = 64,             /* entries fanned out before the collected frames are written */
+    RUN_BYTES = 256 * 1024, /* of one run: a stream's share of a turn */
+    DRAIN_TURN = 1024,      /* entries taken before the loop looks at its sockets again */
 };
 
 static const struct lws_protocols protocols[] = {
@@ -178,20 +179,47 @@ static void flush_dirty(struct worker *w)
     }
 }
 
-/* Fans out what lies in the lane up to `end`, at most BATCH entries; returns how many. */
+/* Collects the next entries of one topic, up to `end` and to the next message that is due; how
+ * many. */
+static uint32_t take_run(struct worker *w, uint64_t end)
+{
+    struct run *run = w->run;
+    run->count = 0;
+    run->bytes = 0;
+    while (run->count < RUN_ENTRIES && w->frames_taken + run->count < end) {
+        if (w->control && w->control->position <= w->frames_taken + run->count)
+            break;
+        const struct lane_entry *e = frame_lane_at(&w->downlink->frames, run->count);
+        if (run->count &&
+            (e->topic != run->entries[0].topic || run->bytes + e->frame->len > RUN_BYTES))
+            break;
+        run->iov[run->count] = (struct iovec){e->frame->bytes, e->frame->len};
+        run->entries[run->count++] = *e;
+        run->bytes += e->frame->len;
+    }
+    return run->count;
+}
+
+static void end_run(struct worker *w, uint64_t born[], uint32_t n)
+{
+    for (uint32_t i = 0; i < w->run->count; i++) {
+        born[n + i] = w->run->entries[i].frame->born_us;
+        frame_lane_done(&w->downlink->frames);
+    }
+    w->frames_taken += w->run->count;
+}
+
+/* Fans out what lies in the lane up to `end`, at least BATCH entries if there are; returns how
+ * many. */
 static uint32_t fan_out(struct worker *w, uint64_t end)
 {
-    uint64_t born[BATCH];
+    uint64_t born[BATCH + RUN_ENTRIES];
     uint32_t n = 0;
     w->batching = end - w->frames_taken > 1;
-    while (n < BATCH && w->frames_taken < end) {
-        if (w->control && w->control->position <= w->frames_taken)
-            break;
-        struct lane_entry *e = frame_lane_peek(&w->downlink->frames);
-        born[n++] = e->frame->born_us;
-        shard_fan_out(w->shard, e);
-        frame_lane_done(&w->downlink->frames);
-        w->frames_taken++;
+    while (n < BATCH && take_run(w, end)) {
+        shard_fan_out(w->shard, w->run->entries, w->run->count);
+        end_run(w, born, n);
+        n += w->run->count;
     }
     flush_dirty(w);
     w->batching = false;
@@ -348,6 +376,7 @@ int worker_init(struct worker *w, struct http_server *server, uint32_t index, st
     list_init(&w->reap);
     list_init(&w->dirty);
     w->exchanges = map_create();
+    w->run = mem_alloc(sizeof(*w->run));
     w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (!w->loop) {
         buf_str(why, "libev would not make a loop");
@@ -381,6 +410,7 @@ void worker_fini(struct worker *w)
         map_destroy(&w->exchanges);
     shard_destroy(&w->shard);
     mem_free(w->scratch);
+    mem_free(w->run);
     if (!w->loop)
         return;
     wheel_fini(&w->wheel);

@@ -17,6 +17,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #define WORKER_MAGIC 0x3033e001u
 
@@ -25,6 +26,16 @@ struct listener {
     int fd;   /* owned, or a unix socket that worker 0 owns */
     bool is_unix;
     bool tls;
+};
+
+enum { RUN_ENTRIES = 256 };
+
+/* Frames of one topic that came one after the other: written to each stream in one system call. */
+struct run {
+    struct lane_entry entries[RUN_ENTRIES];
+    struct iovec iov[RUN_ENTRIES]; /* the same frames */
+    uint32_t count;
+    size_t bytes;
 };
 
 struct worker {
@@ -58,6 +69,7 @@ struct worker {
     struct map *exchanges;              /* those that wait for the core, by number */
     uint64_t exchange_number;           /* the last one given */
     struct msg *control, *control_tail; /* owned: taken from the mailbox, not yet due */
+    struct run *run;                    /* owned: what is being fanned out */
     uint64_t frames_taken;
     uint64_t now_s; /* seconds of the monotonic clock at the beginning of this fan-out */
     bool batching;  /* more frames wait: collect, then write once */

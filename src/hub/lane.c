@@ -114,6 +114,12 @@ struct lane_entry *frame_lane_peek(struct frame_lane *lane)
     return &lane->ring[taken % LANE_ENTRIES];
 }
 
+struct lane_entry *frame_lane_at(struct frame_lane *lane, uint32_t i)
+{
+    uint64_t taken = atomic_load_explicit(&lane->taken, memory_order_relaxed);
+    return &lane->ring[(taken + i) % LANE_ENTRIES];
+}
+
 void frame_lane_done(struct frame_lane *lane)
 {
     uint64_t taken = atomic_load_explicit(&lane->taken, memory_order_relaxed);

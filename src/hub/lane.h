@@ -65,6 +65,8 @@ bool frame_lane_has_room(const struct frame_lane *lane);
 uint64_t frame_lane_posted(const struct frame_lane *lane);
 /* frame_lane_peek: the next entry, borrowed until frame_lane_done; NULL when empty. */
 struct lane_entry *frame_lane_peek(struct frame_lane *lane);
+/* frame_lane_at: the i-th of them, which must be there. */
+struct lane_entry *frame_lane_at(struct frame_lane *lane, uint32_t i);
 void frame_lane_done(struct frame_lane *lane);
 
 /* From the core to one worker: both ways with their common order. */

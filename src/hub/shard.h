@@ -29,7 +29,10 @@ struct subscriber {
 
 /* What the shard asks of the streams' owner. */
 struct shard_sink {
-    void (*deliver)(void *ctx, struct subscriber *s, struct frame *f); /* f is borrowed */
+    /* the frames of n entries, in order; borrowed */
+    void (*deliver)(void *ctx, struct subscriber *s, const struct lane_entry *entries, uint32_t n);
+    void (*prefetch)(void *ctx,
+                     const struct subscriber *s);     /* its turn comes soon; NULL is allowed */
     void (*ready)(void *ctx, struct subscriber *s);   /* all its topics are confirmed */
     void (*waiting)(void *ctx, struct subscriber *s); /* the broker is away */
     /* the broker refuses a topic of this stream for good; `why` is one line */
@@ -54,9 +57,11 @@ void shard_join(struct shard *shard, struct subscriber *s, const struct shard_wa
                 size_t count);
 void shard_leave(struct shard *shard, struct subscriber *s);
 
-/* shard_fan_out: gives an entry to every subscriber of its topic that has not had it; returns how
- * many. */
-uint32_t shard_fan_out(struct shard *shard, const struct lane_entry *e);
+/*
+ * shard_fan_out: gives n entries, all of one topic, to every subscriber of it, less what it has had
+ * through another topic; returns how many deliveries that made.
+ */
+uint32_t shard_fan_out(struct shard *shard, const struct lane_entry *entries, uint32_t n);
 
 /*
  * shard_handle: a control message of the core about topics or the broker. Returns false when the

@@ -118,7 +118,7 @@ static void had_gap(struct stream *s, const char *text)
     fail_model("stream %d was told a gap of no topic", number_of(s));
 }
 
-static void on_deliver(void *ctx, struct subscriber *sub, struct frame *f)
+static void deliver_one(void *ctx, struct subscriber *sub, struct frame *f)
 {
     struct stream *s = stream_of(sub);
     char text[256];
@@ -132,6 +132,13 @@ static void on_deliver(void *ctx, struct subscriber *sub, struct frame *f)
         had_message(s, (uint32_t)strtoul(text + strlen(plain), NULL, 10), false);
     else
         fail_model("stream %d had something that is no message", number_of(s));
+}
+
+static void on_deliver(void *ctx, struct subscriber *sub, const struct lane_entry *entries,
+                       uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        deliver_one(ctx, sub, entries[i].frame);
 }
 
 static void on_ready(void *ctx, struct subscriber *sub)

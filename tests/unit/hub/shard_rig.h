@@ -37,9 +37,16 @@ static char name_of(struct subscriber *s)
     return ((struct listener *)(void *)((char *)s - offsetof(struct listener, sub)))->name;
 }
 
-static void on_deliver(void *ctx, struct subscriber *s, struct frame *f)
+static void deliver_one(void *ctx, struct subscriber *s, struct frame *f)
 {
     buf_printf(&heard, "%c:%.*s ", name_of(s), (int)f->len, f->bytes);
+}
+
+static void on_deliver(void *ctx, struct subscriber *s, const struct lane_entry *entries,
+                       uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        deliver_one(ctx, s, entries[i].frame);
 }
 
 static void on_ready(void *ctx, struct subscriber *s)
@@ -158,7 +165,7 @@ UNUSED_FN static void broker_is(bool is_up, const char *why)
 UNUSED_FN static uint32_t fan_out(struct shard_topic *t, const char *data, uint64_t pub)
 {
     struct lane_entry e = {.frame = frame_create(span_of(data), 1), .topic = t, .pub = pub};
-    uint32_t n = shard_fan_out(shard, &e);
+    uint32_t n = shard_fan_out(shard, &e, 1);
     frame_unref(e.frame);
     return n;
 }

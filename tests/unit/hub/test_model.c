@@ -48,7 +48,7 @@ static void no_wake(void *ctx)
 
 static void on_entry(void *ctx, const struct lane_entry *e)
 {
-    shard_fan_out(*(struct shard **)ctx, e);
+    shard_fan_out(*(struct shard **)ctx, e, 1);
 }
 
 static void on_control(void *ctx, struct msg *m)
