@@ -30,7 +30,7 @@ static bool name_ok(struct exchange *x, const struct item *item, const char *whe
 static bool limits_hold(struct exchange *x, const struct item *item, const char *where)
 {
     const struct http_options *o = exchange_worker(x)->options;
-    const char *wrong = item->event.ptr ? sse_field_error(item->event) : NULL;
+    const char *wrong = item->event.ptr ? sse_event_error(item->event) : NULL;
     if (wrong)
         exchange_error(x, 400, "%sevent: %s", where, wrong);
     else if (item->data.len > o->message_bytes)

@@ -19,7 +19,7 @@ static void read_event(struct json_reader *r, struct draft *d)
         json_read_string(r, &d->event);
     else
         json_read_value(r, NULL);
-    d->bad = (kind != JSON_STRING && kind != JSON_NULL) || sse_field_error(buf_view(&d->event));
+    d->bad = (kind != JSON_STRING && kind != JSON_NULL) || sse_event_error(buf_view(&d->event));
 }
 
 static void read_data(struct json_reader *r, struct draft *d)

@@ -12,8 +12,8 @@ struct envelope {
 
 /*
  * envelope_parse: 0, or ERR_INVALID when the payload is no envelope: not a JSON object, no "data",
- * "event" neither absent, null nor a string fit for SSE (sse_field_error), nested deeper than 32,
- * or trailing bytes. Unknown members are allowed. On failure *out is untouched.
+ * "event" neither absent, null nor a string fit for a message (sse_event_error), nested deeper than
+ * 32, or trailing bytes. Unknown members are allowed. On failure *out is untouched.
  */
 int envelope_parse(struct span payload, struct envelope *out);
 void envelope_free(struct envelope *e);

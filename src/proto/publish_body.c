@@ -137,7 +137,7 @@ static struct span read_string_or_null(struct parse *p, struct span name)
 static void read_event(struct parse *p, struct draft *d, struct span name)
 {
     struct span event = read_string_or_null(p, name);
-    const char *wrong = sse_field_error(event);
+    const char *wrong = sse_event_error(event);
     if (wrong && is_ok(p))
         complain(p, name, wrong);
     if (event.len)

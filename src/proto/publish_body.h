@@ -13,7 +13,8 @@
  * key. */
 struct publish_item {
     struct span channel; /* may hold any bytes: the name is not checked here */
-    struct span event;   /* fit for SSE (sse_field_error); ptr NULL where absent, null or empty */
+    struct span
+        event; /* fit for a message (sse_event_error); ptr NULL where absent, null or empty */
     struct span data; /* a string as it is, other JSON as it was written, without its white space */
     struct span key;  /* the idempotency key, not empty; ptr NULL where absent or null */
 };

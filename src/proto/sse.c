@@ -13,6 +13,12 @@ const char *sse_field_error(struct span s)
     return memchr(s.ptr, '\0', s.len) ? "has a NUL" : NULL;
 }
 
+const char *sse_event_error(struct span s)
+{
+    return span_starts(s, "sluice.") ? "begins with sluice., as only the gateway's own events do"
+                                     : sse_field_error(s);
+}
+
 /* Writes into memory that has been reserved. */
 static char *put(char *o, const char *bytes, size_t len)
 {

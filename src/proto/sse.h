@@ -23,6 +23,10 @@ struct sse_event {
 /* sse_field_error: NULL when s may stand as an event name or id, else what is wrong with it. */
 const char *sse_field_error(struct span s);
 
+/* sse_event_error: the same for the event name of a message, which must not begin with "sluice.":
+ * clients believe the gateway's own events, such as a gap. */
+const char *sse_event_error(struct span s);
+
 /* sse_encode: appends the event's bytes with the blank line that ends it. Order: id, event, data.
  */
 void sse_encode(struct buf *out, const struct sse_event *event);

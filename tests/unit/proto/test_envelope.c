@@ -79,6 +79,7 @@ static void an_event_that_sse_cannot_carry_is_no_envelope(void **state)
     assert_none("{\"event\":\"a\\nb\",\"data\":1}");
     assert_none("{\"data\":1,\"event\":\"a\\rb\"}");
     assert_none("{\"event\":\"a\\u0000\",\"data\":1}");
+    assert_none("{\"event\":\"sluice.gap\",\"data\":1}");
 }
 
 static void nesting_beyond_the_limit_is_no_envelope(void **state)

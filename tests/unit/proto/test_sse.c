@@ -141,6 +141,16 @@ static void a_line_end_or_a_nul_makes_a_name_unfit(void **state)
     assert_string_equal(sse_field_error(span_make("a\0b", 3)), "has a NUL");
 }
 
+static void a_message_cannot_have_the_name_of_one_of_the_gateways_own_events(void **state)
+{
+    assert_non_null(sse_event_error(span_of("sluice.gap")));
+    assert_non_null(sse_event_error(span_of("sluice.")));
+    assert_non_null(sse_event_error(span_of("a\nb")));
+    assert_null(sse_event_error((struct span){0}));
+    assert_null(sse_event_error(span_of("sluice")));
+    assert_null(sse_event_error(span_of("my.sluice.gap")));
+}
+
 static void assert_wrapped(struct sse_event event, const char *want)
 {
     struct buf out = {0};
@@ -183,6 +193,7 @@ int main(void)
         cmocka_unit_test(encoding_reserves_once_and_never_too_little),
         cmocka_unit_test(encoding_appends_to_what_is_there),
         cmocka_unit_test(a_line_end_or_a_nul_makes_a_name_unfit),
+        cmocka_unit_test(a_message_cannot_have_the_name_of_one_of_the_gateways_own_events),
         cmocka_unit_test(the_wrapped_form_has_null_for_what_is_absent),
         cmocka_unit_test(the_wrapped_form_is_one_line_whatever_the_data),
     };
