@@ -75,11 +75,12 @@ class Row:
 
     def markdown(self):
         """The row of the README's table."""
-        servers = ("sluice", "floor", "floor, batching", "nchan")
-        cells = [", ".join(str(f) for f in self.figures.get(s, [])) for s in servers]
-        floor = " / ".join(c for c in cells[1:3] if c)
+        cells = {"sluice": [], "floor": [], "nchan": []}
+        for server, figures in self.figures.items():
+            kind, _, which = server.partition(", ")
+            cells[kind].append((f"{which}: " if which else "") + ", ".join(str(f) for f in figures))
         ratios = "; ".join(f"{b.what} {b.figure}" for b in self.bounds)
-        return f"| {self.title} | {cells[0]} | {floor} | {cells[3]} | {ratios} |"
+        return "| " + " | ".join([self.title, *("<br>".join(c) for c in cells.values()), ratios]) + " |"
 
     def data(self):
         return {

@@ -26,7 +26,7 @@ class Plan:
         self.streams = 1000 if quick else 10000
         self.serial = 100 if quick else 40        # messages, one at a time
         self.burst = 500                          # messages at once
-        self.nchan_burst = 100
+        self.nchan_burst = 30
         self.idle_seconds = 4 if quick else 31    # whole: two heartbeats and a bit
         self.channel_messages = 5000 if quick else 20000
         self.rate_messages = 1000 if quick else 5000
