@@ -262,19 +262,22 @@ static void start_broker(struct gateway *g)
     broker_redis_start(g->broker);
 }
 
-static int check_redis(const struct config *c, struct buf *why)
+/* What config_load cannot know, since it knows no other room: the broker's URL and the files of
+ * TLS. */
+static int verify(const struct config *c, struct buf *why)
 {
     char text[512];
-    if (c->broker != CONFIG_BROKER_REDIS ||
-        broker_redis_check_url(c->redis, text, sizeof(text)) == 0)
-        return 0;
-    buf_printf(why, "redis: %s", text);
-    return ERR_INVALID;
+    if (c->broker == CONFIG_BROKER_REDIS &&
+        broker_redis_check_url(c->redis, text, sizeof(text)) != 0) {
+        buf_printf(why, "redis: %s", text);
+        return ERR_INVALID;
+    }
+    return c->tls.cert[0] ? http_check_tls(c->tls.cert, c->tls.key, why) : 0;
 }
 
 static int gateway_create(struct gateway *g, struct buf *why)
 {
-    int err = check_redis(g->policy->config, why);
+    int err = verify(g->policy->config, why);
     if (err)
         return err;
     g->workers = g->policy->config->workers;
@@ -322,9 +325,7 @@ static int load_again(struct gateway *g, struct config **out, struct buf *why)
     struct config *c = NULL;
     int err = config_load(g->argc - 1, g->argv + 1, environ, &c, why);
     if (!err)
-        err = check_redis(c, why);
-    if (!err && c->tls.cert[0])
-        err = http_check_tls(c->tls.cert, c->tls.key, why);
+        err = verify(c, why);
     if (err)
         config_destroy(&c);
     else
@@ -422,7 +423,7 @@ static int serve(int argc, char **argv)
 
 static int check(int argc, char **argv)
 {
-    return cli_check(argc, argv, broker_redis_check_url);
+    return cli_check(argc, argv, verify);
 }
 
 static const struct command {

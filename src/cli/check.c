@@ -16,11 +16,12 @@ static int print(FILE *to, struct buf *text)
 static int print_usage(void)
 {
     struct buf text = {0};
-    buf_str(&text,
-            "Usage: sluice check [--config PATH] [settings]\n\n"
-            "Validates the settings as `sluice serve` does, and prints which are in force and\n"
-            "where each comes from. Opens no port, no certificate and no connection. Exits\n"
-            "with 0, or with 2 and the reason on standard error.\n\n");
+    buf_str(
+        &text,
+        "Usage: sluice check [--config PATH] [settings]\n\n"
+        "Validates the settings as `sluice serve` does, and prints which are in force and\n"
+        "where each comes from. Reads the files of TLS, opens no port and no connection. Exits\n"
+        "with 0, or with 2 and the reason on standard error.\n\n");
     config_help(&text);
     return print(stdout, &text);
 }
@@ -33,30 +34,28 @@ static int refuse(struct buf *why)
     return 2;
 }
 
-static int check(const struct config *config,
-                 int (*check_redis)(const char *url, char *why, size_t size))
+static int check(const struct config *config, cli_verify *verify)
 {
-    char problem[512];
     struct buf text = {0};
-    if (config->broker == CONFIG_BROKER_REDIS &&
-        check_redis(config->redis, problem, sizeof(problem)) != 0) {
-        buf_printf(&text, "redis: %s", problem);
-        int status = refuse(&text);
-        buf_free(&text);
-        return status;
+    int status;
+    if (verify(config, &text) != 0) {
+        status = refuse(&text);
+    } else {
+        config_print(config, &text);
+        status = print(stdout, &text);
     }
-    config_print(config, &text);
-    return print(stdout, &text);
+    buf_free(&text);
+    return status;
 }
 
-int cli_check(int argc, char **argv, int (*check_redis)(const char *url, char *why, size_t size))
+int cli_check(int argc, char **argv, cli_verify *verify)
 {
     struct config *config = NULL;
     struct buf why = {0};
     int status;
     switch (config_load(argc - 1, argv + 1, environ, &config, &why)) {
     case 0:
-        status = check(config, check_redis);
+        status = check(config, verify);
         break;
     case ERR_NOT_FOUND:
         status = print_usage();

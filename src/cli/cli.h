@@ -13,10 +13,14 @@ int cli_publish(int argc, char **argv); /* one message to a gateway */
 int cli_tail(int argc, char **argv);    /* prints a stream, reconnects, resumes */
 
 /*
- * cli_check validates a configuration and prints what is in force. check_redis is the broker's say
- * about the URL (broker_redis_check_url), given by main since this room does not know the broker.
+ * cli_check validates a configuration and prints what is in force. What other rooms have to say of
+ * it (the broker of its URL, http of the files of TLS) main brings along: 0, or an error with one
+ * line in why.
  */
-int cli_check(int argc, char **argv, int (*check_redis)(const char *url, char *why, size_t size));
+struct config;
+struct buf;
+typedef int cli_verify(const struct config *config, struct buf *why);
+int cli_check(int argc, char **argv, cli_verify *verify);
 int cli_reference(int argc, char **argv); /* prints the reference page of the settings */
 
 #endif

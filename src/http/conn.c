@@ -88,6 +88,7 @@ void conn_resume(struct conn *c)
     if (!c->paused)
         return;
     c->paused = false;
+    c->resumed = true;
     lws_rx_flow_control(c->wsi, 1);
 }
 
@@ -219,6 +220,21 @@ static void conn_input(struct conn *c, struct span bytes)
         conn_kill(c);
 }
 
+/*
+ * What OpenSSL had decrypted before reading was switched off lies in no socket, so no event will
+ * tell of it, and the library does not look by itself.
+ */
+static void read_pending(struct conn *c)
+{
+    char bytes[4096];
+    while (c->ssl && c->state <= CONN_WAITING && !c->paused && SSL_pending(c->ssl) > 0) {
+        int n = SSL_read(c->ssl, bytes, sizeof(bytes));
+        if (n <= 0)
+            return;
+        conn_input(c, span_make(bytes, (size_t)n));
+    }
+}
+
 void conn_answered(struct conn *c)
 {
     exchange_destroy(&c->exchange);
@@ -233,6 +249,10 @@ void conn_answered(struct conn *c)
     wheel_set(&c->worker->wheel, &c->deadline,
               c->in.len ? c->worker->options->request_seconds : IDLE_SECONDS);
     conn_process(c);
+    if (!c->resumed)
+        return;
+    c->resumed = false;
+    read_pending(c);
 }
 
 static void conn_writable(struct conn *c)

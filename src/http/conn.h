@@ -57,6 +57,7 @@ struct conn {
     struct net_address client;   /* whom the limit for an address counts it to, */
     bool counted;                /* if it does */
     bool over_all, over_address; /* it is over a limit */
+    bool resumed;                /* reading was off until the present answer */
     bool close_next;             /* no further request on this connection */
     bool served;                 /* has had an answer: idle now, not new */
     bool in_input;               /* conn_process is on the stack */

@@ -233,6 +233,7 @@ bool exchange_begin(struct exchange *x)
     find_client(x);
     if (conn_too_many(x->conn) && !(x->route && x->route->always)) {
         x->conn->close_next = true;
+        metrics_add(&exchange_worker(x)->metrics->refused, 1);
         exchange_error(x, 503, "%s", conn_too_many(x->conn));
         return false;
     }

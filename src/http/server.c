@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/library.h"
 #include "http/listener.h"
 #include "http/tls.h"
 #include "http/worker.h"
@@ -19,18 +20,10 @@ static void wake_worker(void *ctx)
     ev_async_send(w->loop, &w->wake);
 }
 
-static void lws_says(int level, const char *line)
-{
-    char text[256];
-    size_t n = strcspn(line, "\n");
-    snprintf(text, sizeof(text), "%.*s", (int)n, line);
-    log_event(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "http", "libwebsockets: %s", text);
-}
-
 int http_server_create(const struct http_options *options, struct http_server **out,
                        struct buf *why)
 {
-    lws_set_log_level(LLL_ERR | LLL_WARN, lws_says);
+    library_log();
     struct http_server *server = mem_zalloc(sizeof(*server));
     server->options = *options;
     server->base_path = mem_strdup(options->base_path);

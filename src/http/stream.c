@@ -84,6 +84,7 @@ void stream_busy(struct exchange *x, const char *why)
 {
     struct conn *c = x->conn;
     struct buf out = {0};
+    metrics_add(&c->worker->metrics->refused, 1);
     write_opening(x, &out);
     write_busy(&out, why);
     send_bytes(c, buf_view(&out));

@@ -7,11 +7,16 @@
 #include <pthread.h>
 #include <string.h>
 
+/* The first of OpenSSL's errors is the cause; a file that cannot be opened is the system's. */
 static int say(struct buf *why, const char *key, const char *path, const char *what)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    buf_printf(why, "%s: \"%s\" %s%s%s", key, path, what, reason ? ": " : "", reason ? reason : "");
+    if (code && ERR_SYSTEM_ERROR(code))
+        buf_printf(why, "%s: \"%s\": %s", key, path, strerror(ERR_GET_REASON(code)));
+    else
+        buf_printf(why, "%s: \"%s\" %s%s%s", key, path, what, reason ? ": " : "",
+                   reason ? reason : "");
     ERR_clear_error();
     return ERR_INVALID;
 }

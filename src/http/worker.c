@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "http/conn.h"
 #include "http/greeting.h"
+#include "http/library.h"
 #include "http/listener.h"
 #include "http/router.h"
 #include "http/stream.h"
@@ -18,11 +19,6 @@ enum {
     BATCH = 64,             /* entries fanned out before the collected frames are written */
     RUN_BYTES = 256 * 1024, /* of one run: a stream's share of a turn */
     DRAIN_TURN = 1024,      /* entries taken before the loop looks at its sockets again */
-};
-
-static const struct lws_protocols protocols[] = {
-    {.name = "http", .callback = conn_callback, .per_session_data_size = 0},
-    {0},
 };
 
 uint64_t worker_now_us(const struct worker *w)
@@ -289,76 +285,6 @@ static void on_due(void *ctx, struct wheel_entry *e)
     conn_due(LIST_ENTRY(e, struct conn, deadline));
 }
 
-static int on_tls_vhost(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                        size_t len)
-{
-    /* The one moment in which the library shows its SSL_CTX: later, a new certificate goes there.
-     */
-    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
-        struct worker *w = lws_context_user(lws_get_context(wsi));
-        w->tls = user;
-        return 0;
-    }
-    return conn_callback(wsi, reason, user, in, len);
-}
-
-static const struct lws_protocols tls_protocols[] = {
-    {.name = "https", .callback = on_tls_vhost, .per_session_data_size = 0},
-    {0},
-};
-
-static int create_tls(struct worker *w, struct buf *why)
-{ /* Left to itself the library makes a client's context too, with all the system's CAs, and leaks
-     it. */
-    w->unused_client = SSL_CTX_new(TLS_client_method());
-    struct lws_context_creation_info host = {
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .provided_client_ssl_ctx = w->unused_client,
-        .protocols = tls_protocols,
-        .vhost_name = "sluice-tls",
-        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
-        .ssl_cert_filepath = w->options->tls_cert,
-        .ssl_private_key_filepath = w->options->tls_key,
-        .ssl_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION,
-        .alpn = "http/1.1",
-    };
-    w->scratch = mem_alloc(TLS_SCRATCH);
-    w->tls_vhost = lws_create_vhost(w->lws, &host);
-    if (w->tls_vhost && w->tls)
-        return 0;
-    buf_str(why, "tls: libwebsockets would not make a virtual host of tls.cert and tls.key");
-    return ERR_SYS;
-}
-
-static int create_lws(struct worker *w, struct buf *why)
-{
-    void *loops[1] = {w->loop};
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-                   (w->options->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
-        .user = w,
-        .foreign_loops = loops,
-        .protocols = protocols,
-        .gid = -1,
-        .uid = -1,
-    };
-    w->lws = lws_create_context(&info);
-    if (!w->lws) {
-        buf_str(why, "libwebsockets would not start: is the package libwebsockets-evlib-ev "
-                     "installed?");
-        return ERR_SYS;
-    }
-    struct lws_context_creation_info host = {
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER, .protocols = protocols, .vhost_name = "sluice"};
-    w->vhost = lws_create_vhost(w->lws, &host);
-    if (!w->vhost) {
-        buf_str(why, "libwebsockets would not make a virtual host");
-        return ERR_SYS;
-    }
-    return w->options->tls_cert ? create_tls(w, why) : 0;
-}
-
 int worker_init(struct worker *w, struct http_server *server, uint32_t index, struct buf *why)
 {
     w->magic = WORKER_MAGIC;
@@ -394,14 +320,12 @@ int worker_init(struct worker *w, struct http_server *server, uint32_t index, st
     w->accept_retry.data = w;
     ev_timer_init(&w->drain_over, on_drain_over, 1., 0.);
     w->drain_over.data = w;
-    return create_lws(w, why);
+    return library_start(w, why);
 }
 
 void worker_fini(struct worker *w)
 {
-    if (w->lws)
-        lws_context_destroy(w->lws);
-    SSL_CTX_free(w->unused_client);
+    library_stop(w);
     for (struct msg *m = w->control, *next; m; m = next) {
         next = m->next;
         msg_free(m);
@@ -409,7 +333,6 @@ void worker_fini(struct worker *w)
     if (w->exchanges)
         map_destroy(&w->exchanges);
     shard_destroy(&w->shard);
-    mem_free(w->scratch);
     mem_free(w->run);
     if (!w->loop)
         return;

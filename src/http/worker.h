@@ -53,8 +53,12 @@ struct worker {
     SSL_CTX *unused_client;      /* owned: see create_tls */
     SSL_CTX *tls;                /* borrowed from tls_vhost */
     char *scratch;               /* owned: TLS_SCRATCH bytes; NULL without TLS */
-    struct downlink *downlink;   /* borrowed from the server */
-    struct shard *shard;         /* owned */
+#if LWS_LIBRARY_VERSION_NUMBER >= 4003000
+    lws_log_cx_t lws_log;              /* outlives the context, which counts its objects in it */
+    lws_state_notify_link_t lws_state; /* linked into the context */
+#endif
+    struct downlink *downlink; /* borrowed from the server */
+    struct shard *shard;       /* owned */
     ev_async wake;
     ev_prepare turn; /* the one place where connections are reaped */
     ev_timer accept_retry;

@@ -26,6 +26,8 @@
            "Bytes written to HTTP connections.")                                                   \
     METRIC(slow_disconnects, PROM_COUNTER, "sluice_slow_disconnects_total", NULL, NULL,            \
            "Streams closed because more than queue_bytes waited for them.")                        \
+    METRIC(refused, PROM_COUNTER, "sluice_over_limit_total", NULL, NULL,                           \
+           "Streams and requests refused because of a limit of connections, or while draining.")   \
     METRIC(heartbeats, PROM_COUNTER, "sluice_heartbeats_total", NULL, NULL, "Heartbeats sent.")    \
     METRIC(requests_2xx, PROM_COUNTER, "sluice_http_requests_total", "code", "2xx",                \
            "HTTP requests answered, by class of status.")                                          \

@@ -49,12 +49,12 @@ static void put_back(const struct aside *a, char *text, size_t size)
     close(a->file);
 }
 
-/* The broker's say about URLs, played by a function that knows one bad one. */
-static int refuse_sentinel(const char *url, char *why, size_t size)
+/* The other rooms' say, played by a function that knows one bad URL. */
+static int refuse_sentinel(const struct config *config, struct buf *why)
 {
-    if (strcmp(url, "sentinel://h") != 0)
+    if (config->broker != CONFIG_BROKER_REDIS || strcmp(config->redis, "sentinel://h") != 0)
         return 0;
-    snprintf(why, size, "sentinel:// is not supported");
+    buf_str(why, "redis: sentinel:// is not supported");
     return ERR_INVALID;
 }
 
