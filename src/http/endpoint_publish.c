@@ -203,7 +203,8 @@ void endpoint_publish_channel(struct exchange *x)
         struct item item = {.channel = buf_view(&name), .event = event, .data = buf_view(&x->body)};
         if (event.len == 0)
             item.event = (struct span){0};
-        if (limits_hold(x, &item, ""))
+        /* All of it once more: the keys and settings may have changed while the body came. */
+        if (item_ok(x, &item, 0, true))
             send_items(x, &item, 1, true);
     }
     buf_free(&name);
