@@ -96,6 +96,8 @@ class Floor(Target):
 # The leanest that its documentation and nginx's offer: one worker, memory store, no access log, small
 # pools and buffers (they are memory a connection), messages kept only as long as a subscriber may
 # need them for its place in the channel.
+# `listen` has no `deferred`: with it this nginx never sees that a stream's client has gone. One process
+# without a master: it dies with the run whatever happens.
 NCHAN = """
 load_module {module};
 master_process off;
