@@ -185,6 +185,8 @@ static void fill_http_options(struct policy *p, struct gateway *g)
         .workers = c->workers,
         .listen = c->listen,
         .listen_count = c->listen_count,
+        .unix_mode = c->unix_socket.mode,
+        .unix_owner = c->unix_socket.owner,
         .base_path = c->base_path,
         .tls_cert = c->tls.cert[0] ? c->tls.cert : NULL,
         .tls_key = c->tls.key[0] ? c->tls.key : NULL,

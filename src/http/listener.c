@@ -8,9 +8,11 @@
 #include "ops/config.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -159,6 +161,53 @@ static int clear_stale(const char *text, const struct sockaddr_un *addr, struct 
     return unlink(addr->sun_path) == 0 ? 0 : fail(why, text, "unlink");
 }
 
+/* "user:group", "user" or ":group" into ids; -1 stays as it is. */
+static int find_owner(const char *owner, uid_t *uid, gid_t *gid, struct buf *why)
+{
+    char user[130];
+    const char *colon = strchr(owner, ':');
+    *uid = (uid_t)-1;
+    *gid = (gid_t)-1;
+    snprintf(user, sizeof(user), "%.*s", (int)(colon ? colon - owner : (long)strlen(owner)), owner);
+    const struct passwd *p = user[0] ? getpwnam(user) : NULL;
+    const struct group *g = colon && colon[1] ? getgrnam(colon + 1) : NULL;
+    if ((user[0] && !p) || (colon && colon[1] && !g)) {
+        buf_printf(why, "unix.owner: \"%s\": there is no such %s", owner,
+                   user[0] && !p ? "user" : "group");
+        return ERR_INVALID;
+    }
+    if (p)
+        *uid = p->pw_uid;
+    if (g)
+        *gid = g->gr_gid;
+    return 0;
+}
+
+/* The file is nobody's but ours until its mode and owner are set. */
+static int bind_unix(int fd, const struct sockaddr_un *addr, const struct http_options *o,
+                     const char *text, struct buf *why)
+{
+    uid_t uid;
+    gid_t gid;
+    int err = find_owner(o->unix_owner, &uid, &gid, why);
+    if (err)
+        return err;
+    mode_t before = umask(0177);
+    int bound = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+    umask(before);
+    if (bound != 0)
+        return fail(why, text, "bind");
+    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && chown(addr->sun_path, uid, gid) != 0)
+        err = fail(why, text, "unix.owner");
+    else if (chmod(addr->sun_path, (mode_t)strtoul(o->unix_mode, NULL, 8)) != 0)
+        err = fail(why, text, "unix.mode");
+    else if (listen(fd, BACKLOG) != 0)
+        err = fail(why, text, "listen");
+    if (err)
+        unlink(addr->sun_path);
+    return err;
+}
+
 static int listen_unix(struct http_server *server, const char *text, const char *path,
                        struct buf *why)
 {
@@ -174,8 +223,8 @@ static int listen_unix(struct http_server *server, const char *text, const char 
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail(why, text, "socket");
-    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(fd, BACKLOG) != 0) {
-        err = fail(why, text, "bind");
+    err = bind_unix(fd, &addr, &server->options, text, why);
+    if (err) {
         close(fd);
         return err;
     }

@@ -29,8 +29,9 @@ struct http_options {
     uint32_t workers;
     char *const *listen; /* "address:port", "[v6]:port", with http:// or https://, "unix:/path" */
     size_t listen_count;
-    const char *base_path;          /* "" or "/a" */
-    const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */
+    const char *unix_mode, *unix_owner; /* of unix sockets: "0660", "user:group" */
+    const char *base_path;              /* "" or "/a" */
+    const char *tls_cert, *tls_key;     /* PEM files; NULL: no TLS */
     bool open;
     bool memory; /* no Redis: what "receivers" counts, and what readiness means */
     uint32_t retry_ms, heartbeat_seconds, request_seconds;

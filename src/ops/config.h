@@ -45,6 +45,9 @@ struct config {
     struct {
         char *cert, *key; /* owned; paths; "" for both, or for neither */
     } tls;
+    struct {
+        char *mode, *owner; /* owned: octal digits; "user:group", each may be absent */
+    } unix_socket;
     char **trusted_proxies; /* owned; each is good for cidr_parse */
     size_t trusted_proxy_count;
     bool proxy_protocol; /* never without a trusted proxy */

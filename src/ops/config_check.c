@@ -160,6 +160,14 @@ bool listen_is_private(struct span entry)
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
+const char *check_mode(struct span mode)
+{
+    bool good = mode.len == 3 || (mode.len == 4 && mode.ptr[0] == '0');
+    for (size_t i = 0; good && i < mode.len; i++)
+        good = mode.ptr[i] >= '0' && mode.ptr[i] <= '7';
+    return good ? NULL : "is not an octal file mode";
+}
+
 /* The phrase names a network, so it is made anew each time. */
 const char *check_network(struct span network)
 {

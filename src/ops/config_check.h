@@ -10,6 +10,8 @@
 #include <stdbool.h>
 
 const char *check_listen(struct span entry);
+/* check_mode: an octal file mode of three or four digits, for all bits of 0777. */
+const char *check_mode(struct span mode);
 const char *check_network(struct span network); /* good until the thread's next call */
 const char *check_base_path(struct span path);
 const char *check_url_given(struct span url);

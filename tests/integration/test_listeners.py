@@ -1,6 +1,8 @@
 """Listeners: several at once, IPv6, unix sockets; one that cannot be had ends the start clearly."""
 
+import grp
 import os
+import pwd
 import socket
 import stat
 import subprocess
@@ -77,6 +79,21 @@ def test_an_address_that_is_not_of_this_machine_ends_the_start_with_1():
     for address in ("192.0.2.1:0", "[2001:db8::1]:0"):
         done = serve("127.0.0.1:0", address)
         assert done.returncode == 1 and address in said(done)
+
+
+def test_a_unix_socket_has_the_mode_and_the_owner_that_are_set(start_gateway, tmp_path):
+    path = tmp_path / "sluice.sock"
+    start_gateway(listen=[f"unix:{path}"], unix={"mode": "0606", "owner": "nobody:nogroup"})
+    status = path.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o606
+    assert (status.st_uid, status.st_gid) == (pwd.getpwnam("nobody").pw_uid,
+                                              grp.getgrnam("nogroup").gr_gid)
+
+
+def test_a_unix_socket_is_for_its_user_and_group_unless_set_otherwise(start_gateway, tmp_path):
+    path = tmp_path / "sluice.sock"
+    start_gateway(listen=[f"unix:{path}"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_a_unix_socket_left_by_a_dead_gateway_is_taken_over(start_gateway, tmp_path):

@@ -93,7 +93,7 @@ static void an_unknown_member_is_named_with_its_path_and_what_is_valid(void **st
     assert_file_refused(
         "{\"zebra\":{}}",
         "zebra: unknown setting; valid here: listen, open, base_path, workers, broker, "
-        "redis, channel_prefix, redis_linger_ms, replay_bytes, tls, trusted_proxies, "
+        "redis, channel_prefix, redis_linger_ms, replay_bytes, unix, tls, trusted_proxies, "
         "proxy_protocol, log, drain_seconds, "
         "stream, cors, limits, keys, namespaces (file t.json, line 1, column 2)");
 }

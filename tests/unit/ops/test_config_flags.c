@@ -4,7 +4,8 @@
 
 #define FLAGS                                                                                      \
     "--listen, --open, --base-path, --workers, --broker, --redis, --channel-prefix, "              \
-    "--redis-linger-ms, --replay-bytes, --tls-cert, --tls-key, --trusted-proxies, "                \
+    "--redis-linger-ms, --replay-bytes, --unix-mode, --unix-owner, --tls-cert, --tls-key, "        \
+    "--trusted-proxies, "                                                                          \
     "--proxy-protocol, "                                                                           \
     "--log-level, --log-format, --drain-seconds, "                                                 \
     "--stream-retry-ms, --stream-heartbeat-seconds, --cors-origins, --limits-connections, "        \
