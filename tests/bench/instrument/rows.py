@@ -138,7 +138,7 @@ def burst(plan):
         answers = crew.rounds(plan.rounds, at_once)
         cost = {name: row.figure(name, per_delivery(a)) for name, a in answers.items()}
         pace = {name: row.figure(name, rate(a)) for name, a in answers.items()}
-        compare(row, plan, "sluice / batching floor", cost["sluice"], cost["floor, batching"], limit=1.5, quick=5)
+        compare(row, plan, "sluice / batching floor", cost["sluice"], cost["floor, batching"], limit=1.5, quick=2.5)
         if "nchan" in pace:
             compare(row, plan, "rate, sluice / nchan", pace["sluice"], pace["nchan"], limit=10, least=True)
             row.note(f"nchan's bursts are of {plan.nchan_burst}: it sends each message to each stream singly")
@@ -228,7 +228,7 @@ def idle(plan):
         row.bound("CPU a connect and disconnect, us", ours["storm"], 30)
         row.bound("RSS after round three / round one", ours["kept"], 1.05, quick=1.3)
         if "Floor" in figures:
-            row.bound("connect and disconnect / floor", ratio(ours["storm"], figures["Floor"]["storm"]), None, quick=8)
+            row.bound("connect and disconnect / floor", ratio(ours["storm"], figures["Floor"]["storm"]), None, quick=5)
     return row
 
 
@@ -319,7 +319,7 @@ def big(plan):
             during = row.figure(name, Figure([b["p99_ns"] / NS_PER_US for _, b in pairs], "us p99 during", 0))
             row.figure(name, Figure([b["big_ns"] / 1e6 for _, b in pairs], "ms the big one", 0))
             if name == "sluice":
-                compare(row, plan, "p99 of the small, during / without", during, without, limit=3, quick=30)
+                compare(row, plan, "p99 of the small, during / without", during, without, limit=3, quick=200)
             row.note(f"{name}: {min(b['timed'] for _, b in pairs)} small messages or more a round were written "
                      "while a big one was under way; only these count")
         crew.check_counts()
