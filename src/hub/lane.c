@@ -103,7 +103,8 @@ bool frame_lane_has_room(const struct frame_lane *lane)
 
 uint64_t frame_lane_posted(const struct frame_lane *lane)
 {
-    return atomic_load_explicit(&lane->posted, memory_order_relaxed);
+    /* Who learns the end may read all before it, and finds in the mail what was posted before. */
+    return atomic_load_explicit(&lane->posted, memory_order_acquire);
 }
 
 struct lane_entry *frame_lane_peek(struct frame_lane *lane)
