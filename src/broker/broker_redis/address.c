@@ -21,9 +21,8 @@ enum { RESOLVER_MAGIC = 0x7265736f };
 /* One look-up; counted: held by its thread and by its resolver, freed by the last. */
 struct lookup {
     atomic_int holders;
-    int done_fd;      /* owned: an eventfd that the thread writes once, behind `done` */
-    atomic_bool done; /* all below is final */
-    char *host;       /* owned */
+    int done_fd; /* owned: an eventfd that the thread writes once, when all below is final */
+    char *host;  /* owned */
     char port[8];
     struct address list[ADDRESSES_MAX];
     size_t count;
@@ -78,7 +77,6 @@ static void *run_lookup(void *arg)
 {
     struct lookup *l = arg;
     look_up(l, 0);
-    atomic_store_explicit(&l->done, true, memory_order_release);
     eventfd_write(l->done_fd, 1);
     release(l);
     return NULL;
@@ -115,11 +113,12 @@ static void on_done(struct ev_loop *loop, ev_io *w, int revents)
     struct resolver *r = CAST_CHECKED(struct resolver, w->data, RESOLVER_MAGIC);
     struct lookup *l = r->lookup;
     bool wanted = r->wanted;
-    if (!atomic_load_explicit(&l->done, memory_order_acquire))
+    eventfd_t written;
+    /* Read: only then is the thread known to be done with the descriptor. */
+    if (eventfd_read(l->done_fd, &written) != 0)
         return;
     ev_io_stop(loop, w);
-    /* Here and not by whoever lets go last: libev still has it in its list of changes for epoll.
-     * The thread has written to it, or we would not be here. */
+    /* Here and not by whoever lets go last: libev still has it in its list of changes for epoll. */
     close(l->done_fd);
     l->done_fd = -1;
     r->lookup = NULL;
