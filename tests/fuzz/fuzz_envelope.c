@@ -1,6 +1,6 @@
 /*
- * An envelope's event is fit for SSE, its data valid UTF-8; written again it is read to the same. A
- * payload that is none leaves the output alone.
+ * An envelope's event is fit for a message, its data valid UTF-8; written again it is read to the
+ * same. A payload that is none leaves the output alone.
  */
 #include "base/err.h"
 #include "fuzz.h"
@@ -27,7 +27,7 @@ static void check_parse(struct span payload)
         FUZZ_CHECK(rc == ERR_INVALID && e.event.len == 4711 && !e.event.data && !e.data.data);
         return;
     }
-    FUZZ_CHECK(!sse_field_error(buf_view(&e.event)) && utf8_valid(buf_view(&e.event)));
+    FUZZ_CHECK(!sse_event_error(buf_view(&e.event)) && utf8_valid(buf_view(&e.event)));
     FUZZ_CHECK(utf8_valid(buf_view(&e.data)) && e.event.len + e.data.len < payload.len);
     check_write(buf_view(&e.event), buf_view(&e.data));
     envelope_free(&e);
@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span event = fuzz_field(&rest, SIZE_MAX);
     if (!event.len)
         event.ptr = NULL;
-    if (!sse_field_error(event) && utf8_valid(event) && utf8_valid(rest))
+    if (!sse_event_error(event) && utf8_valid(event) && utf8_valid(rest))
         check_write(event, rest);
     return 0;
 }
