@@ -190,7 +190,6 @@ static void fill_http_options(struct policy *p, struct gateway *g)
         .base_path = c->base_path,
         .tls_cert = c->tls.cert[0] ? c->tls.cert : NULL,
         .tls_key = c->tls.key[0] ? c->tls.key : NULL,
-        .open = c->open,
         .memory = c->broker == CONFIG_BROKER_MEMORY,
         .retry_ms = c->stream.retry_ms,
         .heartbeat_seconds = c->stream.heartbeat_seconds,

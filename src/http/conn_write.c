@@ -15,6 +15,18 @@ static void want_writable(struct conn *c)
     lws_callback_on_writable(c->wsi);
 }
 
+/* As writev, in clear or by TLS; counts what it wrote. */
+static ssize_t write_parts(struct conn *c, struct iovec *iov, int n)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+    ssize_t sent = c->ssl ? tls_write(c->ssl, c->worker->scratch, iov, n)
+                          : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0)
+        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
+    return sent;
+}
+
+/* The same, but no more than a turn's share; cuts iov down to it. */
 static ssize_t write_vector(struct conn *c, struct iovec *iov, int n)
 {
     size_t total = 0;
@@ -25,12 +37,7 @@ static ssize_t write_vector(struct conn *c, struct iovec *iov, int n)
         }
         total += iov[i].iov_len;
     }
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n};
-    ssize_t sent = c->ssl ? tls_write(c->ssl, c->worker->scratch, iov, n)
-                          : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0)
-        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
-    return sent;
+    return write_parts(c, iov, n);
 }
 
 static bool would_block(void)
@@ -117,18 +124,6 @@ int conn_send(struct conn *c, struct frame *f, uint64_t limit)
     return 0;
 }
 
-static ssize_t write_run(struct conn *c, uint32_t from)
-{
-    struct run *run = c->worker->run;
-    struct iovec *iov = run->iov + from;
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = run->count - from};
-    ssize_t sent = c->ssl ? tls_write(c->ssl, c->worker->scratch, iov, (int)msg.msg_iovlen)
-                          : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0)
-        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
-    return sent;
-}
-
 /* Queues entries from `from` on. */
 static int queue_run(struct conn *c, uint32_t from, uint64_t limit)
 {
@@ -141,13 +136,13 @@ static int queue_run(struct conn *c, uint32_t from, uint64_t limit)
 
 int conn_send_run(struct conn *c, uint32_t from, uint64_t limit)
 {
-    const struct run *run = c->worker->run;
+    struct run *run = c->worker->run;
     if (!outq_empty(&c->out)) {
         int err = queue_run(c, from, limit);
         conn_flush(c);
         return err;
     }
-    ssize_t sent = write_run(c, from);
+    ssize_t sent = write_parts(c, run->iov + from, (int)(run->count - from));
     if (sent < 0 && !would_block()) {
         conn_kill(c);
         return 0;

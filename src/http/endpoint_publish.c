@@ -181,16 +181,24 @@ static bool path_channel(struct exchange *x, struct buf *name)
     return false;
 }
 
+/* What POST /publish/{channel} asks for, judged; its name is decoded into `name`. Answers when it
+ * is not good. */
+static bool path_item(struct exchange *x, struct buf *name, struct item *item)
+{
+    if (!path_channel(x, name))
+        return false;
+    struct span event = query_get(&x->query, "event");
+    *item = (struct item){.channel = buf_view(name), .data = buf_view(&x->body)};
+    if (event.len > 0)
+        item->event = event;
+    return item_ok(x, item, 0, true);
+}
+
 bool endpoint_publish_channel_admit(struct exchange *x)
 {
     struct buf name = {0};
-    bool ok = path_channel(x, &name);
-    if (ok) {
-        struct item item = {.channel = buf_view(&name), .event = query_get(&x->query, "event")};
-        if (item.event.ptr && item.event.len == 0)
-            item.event = (struct span){0};
-        ok = item_ok(x, &item, 0, true);
-    }
+    struct item item;
+    bool ok = path_item(x, &name, &item);
     buf_free(&name);
     return ok;
 }
@@ -198,15 +206,10 @@ bool endpoint_publish_channel_admit(struct exchange *x)
 void endpoint_publish_channel(struct exchange *x)
 {
     struct buf name = {0};
-    if (path_channel(x, &name)) {
-        struct span event = query_get(&x->query, "event");
-        struct item item = {.channel = buf_view(&name), .event = event, .data = buf_view(&x->body)};
-        if (event.len == 0)
-            item.event = (struct span){0};
-        /* All of it once more: the keys and settings may have changed while the body came. */
-        if (item_ok(x, &item, 0, true))
-            send_items(x, &item, 1, true);
-    }
+    struct item item;
+    /* All of it once more: the keys and settings may have changed while the body came. */
+    if (path_item(x, &name, &item))
+        send_items(x, &item, 1, true);
     buf_free(&name);
 }
 

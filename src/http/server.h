@@ -32,7 +32,6 @@ struct http_options {
     const char *unix_mode, *unix_owner; /* of unix sockets: "0660", "user:group" */
     const char *base_path;              /* "" or "/a" */
     const char *tls_cert, *tls_key;     /* PEM files; NULL: no TLS */
-    bool open;
     bool memory; /* no Redis: what "receivers" counts, and what readiness means */
     uint32_t retry_ms, heartbeat_seconds, request_seconds;
     uint32_t max_connections; /* streams and requests, all workers together */
