@@ -9,11 +9,14 @@
 #include "base/mem.h"
 #include "broker/broker_memory.h"
 #include "broker/broker_redis.h"
+#include "bus/bus.h"
+#include "bus/tracking.h"
 #include "cli/cli.h"
 #include "http/server.h"
 #include "hub/core.h"
 #include "ops/config.h"
 #include "policy.h"
+#include "webhooks.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -26,9 +29,8 @@
 #define GATEWAY_MAGIC 0x6a7ea001u
 
 enum {
-    DESCRIPTOR_RESERVE = 64, /* for listeners, Redis, logs and the loops */
-    DESCRIPTORS_MOST = 1 << 20,
-    /* libwebsockets keeps tables of this size */
+    DESCRIPTOR_RESERVE = 64,    /* for listeners, Redis, logs and the loops */
+    DESCRIPTORS_MOST = 1 << 20, /* the loops keep tables as long as the highest descriptor */
 };
 
 static const uint64_t publish_bytes = UINT64_C(64) << 20; /* of HTTP publishes under way */
@@ -45,6 +47,8 @@ struct gateway {
     struct http_server *http; /* owned */
     struct core *core;        /* owned */
     struct broker *broker;    /* owned */
+    struct bus *bus;          /* owned */
+    struct tracker *tracker;  /* owned; NULL: no prefixes are tracked */
     struct uplink uplink;
     struct ev_loop *loop; /* owned */
     ev_async wake;
@@ -93,11 +97,23 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     /* What is due is done in on_turn, which comes before the loop sleeps. */
 }
 
+/* Of two times, either of which may be 0: never. */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
+}
+
 static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
     struct gateway *g = CAST_CHECKED(struct gateway, prepare->data, GATEWAY_MAGIC);
     uint64_t due = core_tick(g->core), now = clock_mono_us(&clock_system);
+    due = sooner(due, bus_tick(g->bus, now));
+    if (g->tracker)
+        due = sooner(due, tracker_tick(g->tracker, now));
     core_end_turn(g->core);
+    if (g->first->config->broker == CONFIG_BROKER_REDIS)
+        metrics_set(&g->metrics[g->workers]->redis_may_evict,
+                    broker_redis_counters(g->broker)->may_evict);
     ev_timer_stop(loop, &g->tick);
     if (!due)
         return;
@@ -152,7 +168,7 @@ static void seed_maps(void)
 
 /*
  * As many descriptors as the configuration asks for, or as the system gives. A limit of "infinity",
- * as containers have it, must be cut down: libwebsockets would fall back to a few thousand.
+ * as containers have it, is cut down.
  */
 static void set_descriptors(struct gateway *g)
 {
@@ -212,6 +228,7 @@ static void fill_http_options(struct policy *p, struct gateway *g)
         .uplink = &g->uplink,
         .metrics = g->metrics,
     };
+    webhooks_fill(&p->http.hooks, c);
 }
 
 static void create_metrics(struct gateway *g)
@@ -224,6 +241,132 @@ static void create_metrics(struct gateway *g)
 static uint64_t linger_us(const struct config *c)
 {
     return (uint64_t)c->redis_linger_ms * 1000;
+}
+
+/* The bus meets the core and the broker here, and nowhere else. */
+
+static void on_bus_call(void *ctx, const char *function, const struct span *args, size_t count,
+                        bus_text_cb *cb, void *arg)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
+    g->broker->ops->call(g->broker, function, args, count, cb, arg);
+}
+
+static void on_bus_sweep(void *ctx, struct span pattern, bus_count_cb *cb, void *arg)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
+    g->broker->ops->sweep(g->broker, pattern, cb, arg);
+}
+
+static void on_bus_listen(void *ctx, const char *channel)
+{
+    core_listen(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->core, channel);
+}
+
+static void on_bus_answer(void *ctx, uint32_t worker, struct bus_request *answer)
+{
+    core_answer_bus(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->core, worker, answer);
+}
+
+static struct bus_store bus_store(struct gateway *g)
+{
+    return (struct bus_store){.call = on_bus_call,
+                              .sweep = on_bus_sweep,
+                              .listen = on_bus_listen,
+                              .answer = on_bus_answer,
+                              .ctx = g};
+}
+
+static void on_core_bus(void *ctx, uint32_t worker, struct bus_request *request)
+{
+    bus_take(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->bus, worker, request);
+}
+
+static void on_core_internal(void *ctx, struct span channel, struct span payload)
+{
+    bus_heard(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->bus, channel, payload);
+}
+
+static void on_core_broker(void *ctx, bool up)
+{
+    bus_broker(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->bus, up);
+}
+
+/* Client tracking goes by the same way, and beside it from the broker to the tracker. */
+
+static struct tracker *tracker_of(void *ctx)
+{
+    struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
+    return g->tracker;
+}
+
+static void on_tracking_up(void *ctx)
+{
+    tracker_up(tracker_of(ctx));
+}
+
+static void on_tracking_down(void *ctx, const char *why)
+{
+    tracker_down(tracker_of(ctx));
+}
+
+static void on_tracking_key(void *ctx, struct span key)
+{
+    tracker_key(tracker_of(ctx), key);
+}
+
+static void on_tracking_flush(void *ctx)
+{
+    tracker_flush(tracker_of(ctx));
+}
+
+static void on_tracking_spoof(void *ctx)
+{
+    tracker_spoof(tracker_of(ctx));
+}
+
+static const struct tracking_events tracking_events = {
+    .on_up = on_tracking_up,
+    .on_down = on_tracking_down,
+    .on_key = on_tracking_key,
+    .on_flush = on_tracking_flush,
+    .on_spoof = on_tracking_spoof,
+};
+
+static void on_track_again(void *ctx, const char *why)
+{
+    broker_redis_track_again(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->broker, why);
+}
+
+static void create_bus(struct gateway *g)
+{
+    struct bus_options options = {
+        .store = bus_store(g),
+        .clock = &clock_system,
+        .metrics = g->metrics[g->workers],
+        .tag_prefix = g->policy->config->invalidation.tag_prefix,
+    };
+    g->bus = bus_create(&options);
+}
+
+static void start_tracking(struct gateway *g)
+{
+    const struct config *c = g->policy->config;
+    const struct bus_store store = bus_store(g);
+    const char *const *prefixes = (const char *const *)c->invalidation.tracking_prefixes;
+    struct tracker_options options = {
+        .store = &store,
+        .restart = on_track_again,
+        .ctx = g,
+        .clock = &clock_system,
+        .metrics = g->metrics[g->workers],
+        .prefixes = prefixes,
+        .prefix_count = c->invalidation.tracking_prefix_count,
+    };
+    if (options.prefix_count == 0)
+        return;
+    g->tracker = tracker_create(&options);
+    broker_redis_track(g->broker, prefixes, options.prefix_count, &tracking_events, g);
 }
 
 static void create_core(struct gateway *g)
@@ -239,6 +382,11 @@ static void create_core(struct gateway *g)
         .channel_prefix = c->channel_prefix,
         .linger_us = linger_us(c),
         .publish_bytes = publish_bytes,
+        .hooks = {.bus = on_core_bus,
+                  .internal = on_core_internal,
+                  .broker = on_core_broker,
+                  .ctx = g},
+        .replay_bytes = c->replay_bytes,
         .message_bytes = c->limits.message_bytes,
         .count_streams = c->broker == CONFIG_BROKER_MEMORY,
     };
@@ -249,10 +397,11 @@ static void start_broker(struct gateway *g)
 {
     const struct config *c = g->policy->config;
     if (c->broker == CONFIG_BROKER_MEMORY) {
-        g->broker = broker_memory_create(&core_broker_events, g->core);
+        struct memory_options options = {.clock = &clock_system, .replay_bytes = c->replay_bytes};
+        g->broker = broker_memory_create(&options, &core_broker_events, g->core);
         core_attach(g->core, g->broker);
         broker_memory_start(g->broker);
-        log_info("main", "memory broker: one node, nothing is kept and nobody else hears it");
+        log_info("main", "memory broker: one node, nothing outlives it and nobody else hears it");
         return;
     }
     char url[512];
@@ -260,6 +409,7 @@ static void start_broker(struct gateway *g)
     struct redis_options options = {.url = c->redis, .message_bytes = c->limits.message_bytes};
     g->broker = broker_redis_create(g->loop, &options, &core_broker_events, g->core);
     core_attach(g->core, g->broker);
+    start_tracking(g);
     broker_redis_start(g->broker);
 }
 
@@ -289,8 +439,10 @@ static int gateway_create(struct gateway *g, struct buf *why)
     err = http_server_create(&g->policy->http, &g->http, why);
     if (err)
         return err;
+    create_bus(g);
     create_core(g);
     start_broker(g);
+    core_end_turn(g->core); /* so that a worker's first turn already knows of a broker that is up */
     ev_prepare_start(g->loop, &g->turn);
     err = http_server_start(g->http, why);
     if (err)
@@ -306,6 +458,8 @@ static void gateway_destroy(struct gateway *g)
     }
     http_server_destroy(&g->http);
     core_destroy(&g->core);
+    tracker_destroy(&g->tracker);
+    bus_destroy(&g->bus);
     if (g->loop) {
         mailbox_fini(&g->uplink.control);
         ev_loop_destroy(g->loop);
@@ -377,6 +531,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
         .message_bytes = config->limits.message_bytes,
     };
     core_change(g->core, &settings, &g->policy->http);
+    bus_change(g->bus, config->invalidation.tag_prefix);
     if (g->first->config->broker == CONFIG_BROKER_REDIS)
         broker_redis_limit(g->broker, config->limits.message_bytes);
 }
@@ -427,6 +582,12 @@ static int check(int argc, char **argv)
     return cli_check(argc, argv, verify);
 }
 
+static int functions(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    return cli_functions(argc, argv, broker_redis_functions);
+}
+
 static const struct command {
     const char *name, *help;
     int (*run)(int argc, char **argv);
@@ -436,6 +597,7 @@ static const struct command {
     {"tail", "print a stream, reconnecting and resuming", cli_tail},
     {"check", "validate a configuration and print what is in force", check},
     {"reference", "print the reference page of the settings as Markdown", cli_reference},
+    {"functions", "print the library that durable messages need in Redis", functions},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

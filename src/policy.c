@@ -28,11 +28,17 @@ static void create_namespaces(struct policy *p)
 {
     const struct config *c = p->config;
     struct namespace_settings *all = mem_zalloc((c->namespace_count + 1) * sizeof(*all));
-    for (size_t i = 0; i < c->namespace_count; i++)
+    for (size_t i = 0; i < c->namespace_count; i++) {
+        const struct config_namespace *ns = &c->namespaces[i];
         all[i] = (struct namespace_settings){
-            .match = c->namespaces[i].match,
-            .envelope = c->namespaces[i].payload == CONFIG_PAYLOAD_ENVELOPE,
+            .match = ns->match,
+            .envelope = ns->payload == CONFIG_PAYLOAD_ENVELOPE,
+            .durable = ns->durable,
+            .latest = ns->slow == CONFIG_SLOW_LATEST,
+            .history_messages = ns->history_messages,
+            .history_seconds = ns->history_seconds,
         };
+    }
     p->namespaces = namespaces_create(all, c->namespace_count);
     mem_free(all);
 }

@@ -32,6 +32,11 @@ void map_seed(const uint8_t key[16])
     memcpy(hash_key, key, sizeof(hash_key));
 }
 
+uint64_t map_hash(struct span key)
+{
+    return siphash13(hash_key, key) | 1;
+}
+
 struct map *map_create(void)
 {
     return mem_zalloc(sizeof(struct map));

@@ -25,6 +25,9 @@ void map_put(struct map *map, struct span key, void *value);
 void *map_del(struct map *map, struct span key);
 size_t map_size(const struct map *map);
 
+/* map_hash: a hash of the key that strangers cannot steer; never 0. */
+uint64_t map_hash(struct span key);
+
 /*
  * map_next: walks all values in no order; *cursor begins at 0; NULL at the end. Between two calls
  * nothing may be put in or taken out.

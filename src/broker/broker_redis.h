@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct ev_loop;
 
 struct redis_options {
@@ -19,13 +20,16 @@ struct redis_options {
     uint64_t message_bytes;      /* larger payloads are dropped, counted and told by on_oversize */
     uint32_t connect_timeout_ms; /* 0: 5000 */
     uint32_t command_timeout_ms; /* 0: 5000; a publish is answered by then */
-    uint32_t beat_interval_ms;   /* 0: 2000 */
-    uint32_t beat_timeout_ms;    /* 0: 6000 without a beat means reconnect */
+    uint32_t
+        durable_timeout_ms;    /* 0: 10000; so long is a durable publish tried, over connections */
+    uint32_t beat_interval_ms; /* 0: 2000 */
+    uint32_t beat_timeout_ms;  /* 0: 6000 without a beat means reconnect */
 };
 
 /* Counters of its own; written on the core thread only. */
 struct redis_counters {
     uint64_t connects, disconnects, oversize, commands_failed;
+    uint64_t may_evict; /* 1: Redis was seen to be one that may drop history for want of memory */
 };
 
 /*
@@ -47,6 +51,41 @@ void broker_redis_start(struct broker *b);
 
 /* broker_redis_limit: another message_bytes from now on. */
 void broker_redis_limit(struct broker *b, uint64_t message_bytes);
+
+/* What Redis's client tracking tells; all on the core thread, spans borrowed for the call. */
+struct tracking_events {
+    /* A new pair of connections stands: what changes from here on is told, until on_down. */
+    void (*on_up)(void *ctx);
+    void (*on_down)(void *ctx, const char *why);
+    /* A key below the prefixes, or TRACKING_BEACONS, was written, deleted or expired. */
+    void (*on_key)(void *ctx, struct span key);
+    /* Any or all of them may have been: FLUSHALL or FLUSHDB. */
+    void (*on_flush)(void *ctx);
+    /* Somebody has PUBLISHed on Redis's own channel; nothing follows from it. */
+    void (*on_spoof)(void *ctx);
+};
+
+/* Keys that are tracked beside those that were asked for. */
+#define TRACKING_BEACONS "sluice:track:"
+
+enum { TRACKING_PREFIXES = 256 };
+
+/*
+ * broker_redis_track: has the keys below the prefixes tracked whenever Redis is there. At most
+ * once, before broker_redis_start; prefixes are borrowed for the call, events are static.
+ * broker_redis_track_again: the present pair of connections is in doubt; makes another.
+ */
+void broker_redis_track(struct broker *b, const char *const *prefixes, size_t count,
+                        const struct tracking_events *events, void *ctx);
+void broker_redis_track_again(struct broker *b, const char *why);
+
+/*
+ * broker_redis_functions: asks the Redis at `url`, for five seconds at most, which version of the
+ * function library it has loaded, on a loop of its own. Appends one line to out: 0 when it is at
+ * least this program's; else ERR_NOT_FOUND (none, or an older one), ERR_INVALID (the URL) or
+ * ERR_UNAVAILABLE (Redis could not be asked, and why). Never repeats a password.
+ */
+int broker_redis_functions(const char *url, struct buf *out);
 
 const struct redis_counters *broker_redis_counters(const struct broker *b);
 

@@ -23,4 +23,11 @@ typedef int cli_verify(const struct config *config, struct buf *why);
 int cli_check(int argc, char **argv, cli_verify *verify);
 int cli_reference(int argc, char **argv); /* prints the reference page of the settings */
 
+/*
+ * cli_functions prints the library that Redis needs, or says what is loaded; the broker is asked
+ * through main: 0 when it is this program's version or a newer one, else an error; one line in out.
+ */
+typedef int cli_loaded(const char *url, struct buf *out);
+int cli_functions(int argc, char **argv, cli_loaded *loaded);
+
 #endif

@@ -15,6 +15,7 @@ struct publish {
     struct client_options client;
     const char *channel; /* borrowed */
     const char *event;   /* borrowed; NULL: none */
+    const char *once;    /* borrowed: the idempotency key; NULL: none */
     const char *data;    /* borrowed; NULL or "-": from standard input */
 };
 
@@ -83,6 +84,10 @@ static void publish_url(struct buf *out, const struct publish *p)
         buf_str(out, "?event=");
         client_encode(out, span_of(p->event));
     }
+    if (p->once) {
+        buf_str(out, p->event ? "&key=" : "?key=");
+        client_encode(out, span_of(p->once));
+    }
 }
 
 static int post(const struct publish *p, const struct buf *data)
@@ -148,6 +153,9 @@ int cli_publish(int argc, char **argv)
         {"event", "E", "the event's name", ARG_TEXT, &p.event},
         {"data", "D", "the message; - or no --data at all: standard input, as it is", ARG_TEXT,
          &p.data},
+        {"once", "ID",
+         "publish just once however often it is tried with this ID (durable channels)", ARG_TEXT,
+         &p.once},
         {"url", "U", "the gateway (SLUICE_URL, else http://127.0.0.1:8080)", ARG_TEXT,
          &p.client.url},
         {"unix", "PATH", "connect to the gateway by this socket", ARG_TEXT, &p.client.unix_path},

@@ -3,9 +3,9 @@
 #include "base/cast.h"
 #include "base/mem.h"
 #include "http/exchange.h"
+#include "http/h2.h"
 #include "http/stream.h"
-
-#include <sys/socket.h>
+#include "http/tls.h"
 
 enum {
     INPUT_LIMIT = 64 * 1024,       /* bytes kept while a request waits for its answer */
@@ -15,7 +15,16 @@ enum {
     BODY_BYTES_PER_SECOND = 16384, /* a body may take this long on top of request_seconds */
 };
 
-static const struct http1_limits head_limits = {.target_bytes = 8192, .head_bytes = 16384};
+const struct http1_limits conn_head_limits = {.target_bytes = 8192, .head_bytes = CONN_HEAD_BYTES};
+
+/* What a connection has beyond a part of one. */
+static void let_go(struct conn *c)
+{
+    struct metrics *m = c->worker->metrics;
+    h2_destroy(&c->h2);
+    socket_close(&c->socket);
+    metrics_set(&m->sockets, metrics_get(&m->sockets) - 1);
+}
 
 static void conn_free(struct conn *c)
 {
@@ -27,8 +36,11 @@ static void conn_free(struct conn *c)
     list_remove(&c->node);
     buf_free(&c->in);
     outq_clear(&c->out);
+    if (c->stream_id)
+        h2_leave(c);
+    else
+        let_go(c);
     conn_uncount(c);
-    metrics_set(&w->metrics->sockets, metrics_get(&w->metrics->sockets) - 1);
     c->magic = 0;
     mem_free(c);
 }
@@ -38,6 +50,8 @@ void conn_kill(struct conn *c)
     if (c->state == CONN_DEAD)
         return;
     c->state = CONN_DEAD;
+    if (!c->stream_id)
+        socket_stop(&c->socket);
     list_remove(&c->mark);
     list_append(&c->worker->reap, &c->mark);
 }
@@ -55,19 +69,13 @@ void conn_reap_all(struct worker *w)
 {
     for (struct list *n; (n = list_first(&w->reap));) {
         struct conn *c = LIST_ENTRY(n, struct conn, mark);
-        if (c->state != CONN_DEAD) {
-            list_remove(n);
-            c->goodbye = false;
-            conn_end(c);
+        list_remove(n);
+        if (c->state == CONN_DEAD) {
+            conn_free(c);
             continue;
         }
-        /* What the client sent and nobody read would turn our close into a reset, which eats the
-         * goodbye. */
-        char sink[4096];
-        for (int i = 0; i < 64 && recv(c->fd, sink, sizeof(sink), MSG_DONTWAIT) > 0; i++)
-            ;
-        list_remove(&c->mark);
-        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+        c->goodbye = false;
+        conn_end(c);
     }
 }
 
@@ -76,31 +84,27 @@ void conn_reap_all(struct worker *w)
 void conn_linger(struct conn *c)
 {
     c->state = CONN_LINGER;
-    if (c->ssl)
-        SSL_shutdown(
-            c->ssl); /* says close_notify: a cut-off answer could not be told from a whole one */
-    shutdown(c->fd, SHUT_WR);
-    wheel_set(&c->worker->wheel, &c->deadline, LINGER_SECONDS);
-}
-
-void conn_resume(struct conn *c)
-{
-    if (!c->paused)
-        return;
-    c->paused = false;
-    c->resumed = true;
-    lws_rx_flow_control(c->wsi, 1);
+    socket_shutdown(&c->socket);
+    if (c->socket.ended)
+        conn_kill(c); /* the client has ended its side before us */
+    else
+        wheel_set(&c->worker->wheel, &c->deadline, LINGER_SECONDS);
 }
 
 void conn_end(struct conn *c)
 {
     if (c->state >= CONN_ENDING)
         return;
+    if (c->state == CONN_SESSION) {
+        h2_end(c->h2);
+        return;
+    }
     stream_close(&c->stream);
     exchange_destroy(&c->exchange);
     c->state = CONN_ENDING;
     wheel_set(&c->worker->wheel, &c->deadline, ENDING_SECONDS);
-    conn_resume(c);
+    if (!c->stream_id)
+        socket_resume(&c->socket); /* to see the client's end; what it still sends is dropped */
     conn_flush(c);
 }
 
@@ -113,7 +117,18 @@ void conn_due(struct conn *c)
         else
             stream_heartbeat(c->stream);
         return;
+    case CONN_SESSION:
+        h2_due(c->h2);
+        return;
     case CONN_HEAD:
+        if (c->stream_id) {
+            h2_stalled(c);
+            return;
+        }
+        if (c->socket.handshaking) {
+            conn_kill(c);
+            return;
+        }
         /* Nothing was begun, or it waits behind answers that the client does not read. */
         if (c->in.len == 0 || !outq_empty(&c->out)) {
             conn_end(c);
@@ -136,32 +151,49 @@ void conn_due(struct conn *c)
 
 /* Reading */
 
+void conn_malformed(struct conn *c, const struct http1_error *error)
+{
+    metrics_add(&c->worker->metrics->malformed, 1);
+    c->close_next = true;
+    c->exchange = exchange_create(c, span_make("", 0), NULL);
+    exchange_error(c->exchange, error->status, "%s", error->text);
+}
+
+void conn_begin(struct conn *c, struct span head, const struct http1_request *req)
+{
+    const struct http_options *o = c->worker->options;
+    c->exchange = exchange_create(c, head, req);
+    buf_consume(&c->in, c->stream_id ? 0 : head.len);
+    c->state = CONN_BODY;
+    uint64_t body = req->chunked ? o->body_bytes : req->content_length;
+    if (body > o->body_bytes)
+        body = o->body_bytes;
+    wheel_set(&c->worker->wheel, &c->deadline,
+              o->request_seconds + (uint32_t)(body / BODY_BYTES_PER_SECOND));
+    exchange_begin(c->exchange); /* answered already: the next request may stand behind it */
+}
+
+void conn_body_done(struct conn *c)
+{
+    if (c->state != CONN_BODY)
+        return;
+    wheel_clear(&c->worker->wheel, &c->deadline);
+    c->state = CONN_WAITING;
+    exchange_run(c->exchange);
+}
+
 /* False when more bytes are needed. */
 static bool read_head(struct conn *c)
 {
     struct http1_request req;
     struct http1_error error;
     size_t used = 0;
-    int r = http1_parse_head(buf_view(&c->in), &head_limits, &req, &used, &error);
-    if (r == 1)
-        return false;
-    if (r < 0) {
-        metrics_add(&c->worker->metrics->malformed, 1);
-        c->close_next = true;
-        c->exchange = exchange_create(c, span_make("", 0), NULL);
-        exchange_error(c->exchange, error.status, "%s", error.text);
-        return false;
-    }
-    c->exchange = exchange_create(c, span_make(c->in.data, used), &req);
-    buf_consume(&c->in, used);
-    c->state = CONN_BODY;
-    uint64_t body = req.chunked ? c->worker->options->body_bytes : req.content_length;
-    if (body > c->worker->options->body_bytes)
-        body = c->worker->options->body_bytes;
-    wheel_set(&c->worker->wheel, &c->deadline,
-              c->worker->options->request_seconds + (uint32_t)(body / BODY_BYTES_PER_SECOND));
-    exchange_begin(c->exchange); /* answered already: the next request may stand behind it */
-    return true;
+    int r = http1_parse_head(buf_view(&c->in), &conn_head_limits, &req, &used, &error);
+    if (r == 0)
+        conn_begin(c, span_make(c->in.data, used), &req);
+    else if (r < 0)
+        conn_malformed(c, &error);
+    return r == 0;
 }
 
 static bool read_body(struct conn *c)
@@ -173,9 +205,7 @@ static bool read_body(struct conn *c)
     buf_consume(&c->in, (size_t)used);
     if (!done)
         return false;
-    wheel_clear(&c->worker->wheel, &c->deadline);
-    c->state = CONN_WAITING;
-    exchange_run(c->exchange);
+    conn_body_done(c);
     return true;
 }
 
@@ -201,38 +231,75 @@ static void conn_process(struct conn *c)
     c->in_input = false;
     if (c->state >= CONN_STREAM || c->in.len == 0)
         buf_free(&c->in);
+    /* Half-closed: all that the client has asked is answered, and it will not ask for more. */
+    if (c->socket.ended && c->state <= CONN_BODY && outq_empty(&c->out))
+        conn_end(c);
 }
 
-static void conn_input(struct conn *c, struct span bytes)
+/* While a request waits for its answer, what is pipelined behind it may wait in the kernel. */
+static void pace(struct conn *c)
 {
+    if (c->state == CONN_WAITING && c->in.len > INPUT_LIMIT)
+        socket_pause(&c->socket);
+    else if (c->state != CONN_DEAD)
+        socket_resume(&c->socket);
+}
+
+static struct conn *conn_of(struct socket *s)
+{
+    return CAST_CHECKED(struct conn, (void *)LIST_ENTRY(s, struct conn, socket), CONN_MAGIC);
+}
+
+/* The preface is what HTTP/1.1 would refuse: a client that begins with it in clear knows. */
+static bool becomes_session(struct conn *c)
+{
+    int preface = c->served || c->socket.ssl || c->state != CONN_HEAD || c->in.len == 0
+                      ? 0
+                      : h2_preface(buf_view(&c->in));
+    if (preface <= 0)
+        return preface < 0;
+    struct buf begun = c->in;
+    c->in = (struct buf){0};
+    if (h2_start(c))
+        h2_input(c->h2, buf_view(&begun));
+    buf_free(&begun);
+    return true;
+}
+
+static void on_secured(struct socket *s)
+{
+    if (tls_speaks_h2(s->ssl))
+        h2_start(conn_of(s));
+}
+
+static void on_input(struct socket *s, struct span bytes)
+{
+    struct conn *c = conn_of(s);
+    if (c->state == CONN_SESSION)
+        h2_input(c->h2, bytes);
     if (c->state >= CONN_STREAM)
         return; /* pipelined behind a stream, or behind the end: nobody will read it */
     if (c->state == CONN_HEAD && c->in.len == 0)
         wheel_set(&c->worker->wheel, &c->deadline, c->worker->options->request_seconds);
     buf_span(&c->in, bytes);
+    if (becomes_session(c))
+        return;
     conn_process(c);
-    if (c->state == CONN_WAITING && c->in.len > INPUT_LIMIT && !c->paused) {
-        c->paused = true;
-        lws_rx_flow_control(c->wsi, 0);
-    }
-    /* Behind unread answers nothing can be paused: a paused socket reports no room to write. */
+    /* Behind answers that it does not read: whoever asks for so much more is not honest. */
     if (c->state == CONN_HEAD && c->in.len > INPUT_LIMIT)
         conn_kill(c);
+    pace(c);
 }
 
-/*
- * What OpenSSL had decrypted before reading was switched off lies in no socket, so no event will
- * tell of it, and the library does not look by itself.
- */
-static void read_pending(struct conn *c)
+/* A client that has ended its side may still wait for answers; for a stream it does not: browsers
+ * end both at once. */
+static void on_end(struct socket *s, bool clean)
 {
-    char bytes[4096];
-    while (c->ssl && c->state <= CONN_WAITING && !c->paused && SSL_pending(c->ssl) > 0) {
-        int n = SSL_read(c->ssl, bytes, sizeof(bytes));
-        if (n <= 0)
-            return;
-        conn_input(c, span_make(bytes, (size_t)n));
-    }
+    struct conn *c = conn_of(s);
+    if (!clean || c->state == CONN_STREAM || c->state == CONN_SESSION || c->state == CONN_LINGER)
+        conn_kill(c);
+    else
+        conn_process(c);
 }
 
 void conn_answered(struct conn *c)
@@ -249,45 +316,29 @@ void conn_answered(struct conn *c)
     wheel_set(&c->worker->wheel, &c->deadline,
               c->in.len ? c->worker->options->request_seconds : IDLE_SECONDS);
     conn_process(c);
-    if (!c->resumed)
-        return;
-    c->resumed = false;
-    read_pending(c);
+    pace(c);
 }
 
-static void conn_writable(struct conn *c)
+void conn_go_on(struct conn *c)
 {
-    c->blocked = c->yielded = false;
+    if (c->state == CONN_SESSION) {
+        h2_flush(c->h2);
+        return;
+    }
     conn_flush(c);
     conn_process(c);
 }
 
-int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                  size_t len)
+static void on_writable(struct socket *s)
 {
-    if (reason != LWS_CALLBACK_RAW_RX && reason != LWS_CALLBACK_RAW_WRITEABLE &&
-        reason != LWS_CALLBACK_RAW_CLOSE)
-        return 0;
-    void *opaque = lws_get_opaque_user_data(wsi);
-    if (!opaque)
-        return 0; /* it ended within its own adoption */
-    struct conn *c = CAST_CHECKED(struct conn, opaque, CONN_MAGIC);
-    switch (reason) {
-    case LWS_CALLBACK_RAW_RX:
-        if (c->origin.tls &&
-            !c->ssl) { /* the library makes it with the first packet of the handshake */
-            c->ssl = lws_get_ssl(wsi);
-            tls_adopt(c->ssl);
-        }
-        conn_input(c, span_make(in, len));
-        break;
-    case LWS_CALLBACK_RAW_WRITEABLE:
-        conn_writable(c);
-        break;
-    default:
-        lws_set_opaque_user_data(wsi, NULL);
-        c->ssl = NULL;
-        conn_free(c);
-    }
-    return 0;
+    struct conn *c = conn_of(s);
+    c->blocked = false;
+    conn_go_on(c);
 }
+
+const struct socket_events conn_socket_events = {
+    .secured = on_secured,
+    .input = on_input,
+    .writable = on_writable,
+    .end = on_end,
+};

@@ -1,30 +1,6 @@
-/* How a connection begins: the socket's options, the limits, and over to libwebsockets. */
+/* How a connection begins, and the limits that it counts for. */
 #include "base/mem.h"
 #include "http/conn.h"
-
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
-enum { UNSENT_BYTES = 128 * 1024 };
-
-static void tune_socket(int fd, bool is_unix)
-{
-    int on = 1, idle = 60, interval = 15, probes = 3, user_timeout_ms = 110000,
-        unsent = UNSENT_BYTES;
-    if (is_unix)
-        return;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
-               sizeof(on)); /* A client that does not read holds the kernel's memory too: this much
-                               unsent, not megabytes. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-    /* A peer that vanished without a FIN is found within two minutes, idle or written to. */
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
-}
 
 /* What is over a limit is let in far enough to be told so: a refused connect tells nobody anything.
  */
@@ -61,36 +37,55 @@ const char *conn_too_many(const struct conn *c)
     return c->over_address ? "this address has all the connections it may have" : NULL;
 }
 
+void conn_count(struct conn *c)
+{
+    c->in_all = true;
+    c->over_all =
+        atomic_fetch_add(&c->worker->server->sockets, 1) >= c->worker->options->max_connections;
+    if (!c->origin.is_unix && !c->origin.behind_proxy)
+        count_address(c, &c->origin.peer);
+}
+
+static void leave_all(struct conn *c)
+{
+    if (c->in_all)
+        atomic_fetch_sub(&c->worker->server->sockets, 1);
+    c->in_all = false;
+}
+
 void conn_uncount(struct conn *c)
 {
-    atomic_fetch_sub(&c->worker->server->sockets, 1);
+    leave_all(c);
     uncount_address(c);
 }
 
-static struct lws *adopt(struct worker *w, int fd, bool tls)
+void conn_inherit_limits(struct conn *part, const struct conn *root)
 {
-    lws_sock_file_fd_type desc = {.sockfd = fd};
-    return lws_adopt_descriptor_vhost(
-        tls ? w->tls_vhost : w->vhost,
-        tls ? LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL : LWS_ADOPT_SOCKET, desc, NULL, NULL);
+    part->over_all = root->over_all;
+    part->over_address = root->over_address;
+}
+
+bool conn_inherit_place(struct conn *part)
+{
+    if (!part->in_all)
+        return false;
+    leave_all(part);
+    if (!part->origin.behind_proxy)
+        uncount_address(part);
+    return true;
 }
 
 void conn_accept(struct worker *w, int fd, const struct conn_origin *origin)
 {
-    tune_socket(fd, origin->is_unix);
-    struct lws *wsi = adopt(w, fd, origin->tls);
-    if (!wsi)
-        return; /* the library has closed it */
     struct conn *c = mem_zalloc(sizeof(*c));
+    if (!socket_open(&c->socket, &w->sockets, fd, origin->tls)) {
+        mem_free(c);
+        return;
+    }
     c->magic = CONN_MAGIC;
     c->worker = w;
-    c->wsi = wsi;
-    c->fd = fd;
     c->origin = *origin;
-    c->over_all = atomic_fetch_add(&w->server->sockets, 1) >= w->options->max_connections;
-    if (!origin->is_unix && !origin->behind_proxy)
-        count_address(c, &origin->peer);
-    lws_set_opaque_user_data(wsi, c);
+    conn_count(c);
     list_append(&w->conns, &c->node);
     metrics_add(&w->metrics->accepted, 1);
     metrics_set(&w->metrics->sockets, metrics_get(&w->metrics->sockets) + 1);

@@ -1,43 +1,37 @@
 /* The writing side of a connection: shared frames straight from the queue to the socket. */
 #include "http/conn.h"
+#include "http/h2.h"
+#include "http/stream.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
 enum {
-    WRITE_VECTOR = 64, /* frames in one sendmsg */
-    /* bytes to one connection in one turn: a huge frame must not hold up others */
-    WRITE_TURN = 256 * 1024,
+    WRITE_VECTOR = 64,       /* frames in one sendmsg */
+    TURN_BYTES = 256 * 1024, /* of bulk, of all connections together */
 };
-
-static void want_writable(struct conn *c)
-{
-    lws_callback_on_writable(c->wsi);
-}
 
 /* As writev, in clear or by TLS; counts what it wrote. */
 static ssize_t write_parts(struct conn *c, struct iovec *iov, int n)
 {
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n};
-    ssize_t sent = c->ssl ? tls_write(c->ssl, c->worker->scratch, iov, n)
-                          : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = socket_write(&c->socket, iov, n);
     if (sent > 0)
         metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
     return sent;
 }
 
-/* The same, but no more than a turn's share; cuts iov down to it. */
-static ssize_t write_vector(struct conn *c, struct iovec *iov, int n)
+/* What to write next, cut down to `most` bytes; *bytes says how many those are. */
+static int next_vector(const struct conn *c, struct iovec *iov, size_t most, size_t *bytes)
 {
-    size_t total = 0;
+    int n = outq_vector(&c->out, iov, WRITE_VECTOR);
+    *bytes = 0;
     for (int i = 0; i < n; i++) {
-        if (total + iov[i].iov_len > WRITE_TURN) {
-            iov[i].iov_len = WRITE_TURN - total;
+        if (*bytes + iov[i].iov_len >= most) {
+            iov[i].iov_len = most - *bytes;
             n = i + 1;
         }
-        total += iov[i].iov_len;
+        *bytes += iov[i].iov_len;
     }
-    return write_parts(c, iov, n);
+    return n;
 }
 
 static bool would_block(void)
@@ -45,30 +39,105 @@ static bool would_block(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-void conn_flush(struct conn *c)
+static void wait_for_room(struct conn *c)
+{
+    c->blocked = true;
+    socket_want_write(&c->socket);
+}
+
+/* Writes until the queue is empty, the socket full, or *slice a whole one; bulk only within the
+ * turn's budget, unless it must. */
+static void write_queue(struct conn *c, size_t *slice, bool must)
 {
     struct iovec iov[WRITE_VECTOR];
-    size_t turn = 0;
+    size_t asked = 0;
     while (!outq_empty(&c->out) && !c->blocked && !c->yielded && c->state != CONN_DEAD) {
-        int n = outq_vector(&c->out, iov, WRITE_VECTOR);
-        ssize_t sent = write_vector(c, iov, n);
+        int n = next_vector(c, iov, CONN_SLICE - *slice, &asked);
+        bool bulk = *slice + asked > CONN_BULK_FROM;
+        c->yielded = bulk && !must && c->worker->bulk_left <= 0;
+        if (c->yielded)
+            return;
+        ssize_t sent = write_parts(c, iov, n);
         if (sent < 0 && !would_block()) {
             conn_kill(c);
             return;
         }
         if (sent > 0) {
             metrics_add(&c->worker->metrics->deliveries, outq_written(&c->out, (size_t)sent));
-            turn += (size_t)sent;
+            *slice += (size_t)sent;
+            c->worker->bulk_left -= sent;
         }
-        if (outq_empty(&c->out))
-            break;
-        c->blocked = sent <= 0;
-        c->yielded = turn >= WRITE_TURN;
-        if (c->blocked || c->yielded)
-            want_writable(c);
+        if (outq_empty(&c->out) && !c->hungry)
+            return;
+        if (sent < (ssize_t)asked)
+            wait_for_room(c);
+        else
+            c->yielded = *slice >= CONN_SLICE;
     }
+}
+
+/* It is written with the others of its connection; what it is hungry for is fed from there. */
+static void flush_part(struct conn *c)
+{
+    if (c->hungry && !c->stream->feeding)
+        stream_room(c->stream);
+    h2_touch(c);
+}
+
+void conn_flush(struct conn *c)
+{
+    size_t slice = 0;
+    if (c->stream_id) {
+        flush_part(c);
+        return;
+    }
+    do
+        write_queue(c, &slice, false);
+    while (c->hungry && stream_room(c->stream));
+    if (c->yielded)
+        conn_yield(c);
     if (c->state == CONN_ENDING && outq_empty(&c->out))
         conn_linger(c);
+}
+
+void conn_yield(struct conn *c)
+{
+    if (c->state != CONN_DEAD && !list_linked(&c->mark))
+        list_append(&c->worker->bulk, &c->mark);
+}
+
+void conn_write_bulk(struct worker *w)
+{
+    /* While some still wait nothing is left of it: whoever comes then waits behind them. */
+    w->bulk_left = TURN_BYTES;
+#ifdef SLUICE_MUTANT_no_bulk_budget
+    w->bulk_left = INT64_MAX;
+#endif
+    for (struct list *n; w->bulk_left > 0 && (n = list_first(&w->bulk));) {
+        struct conn *c = LIST_ENTRY(n, struct conn, mark);
+        list_remove(n);
+        c->yielded = false;
+        conn_go_on(c);
+    }
+}
+
+/*
+ * All that the socket takes, whosever turn it is: a burst may be larger than the limit of a queue,
+ * and only a blocked client is slow, not one that waits for its turn.
+ */
+static void write_now(struct conn *c)
+{
+    if (c->stream_id) {
+        conn_flush(c);
+        if (c->h2)
+            h2_write_now(c->h2);
+        return;
+    }
+    while (!outq_empty(&c->out) && !c->blocked && c->state != CONN_DEAD) {
+        size_t slice = 0;
+        c->yielded = false;
+        write_queue(c, &slice, true);
+    }
 }
 
 int conn_queue(struct conn *c, struct frame *f, uint64_t limit)
@@ -76,38 +145,31 @@ int conn_queue(struct conn *c, struct frame *f, uint64_t limit)
     if (c->state == CONN_DEAD)
         return 0;
     int err = outq_push(&c->out, f, limit);
-    /* A burst may be larger than the limit while the socket would take it: only a blocked client is
-     * slow. */
     if (err && !c->blocked) {
-        c->yielded = false;
-        conn_flush(c);
+        write_now(c);
         err = outq_push(&c->out, f, limit);
     }
     return err;
-}
-
-/* The usual case of all: one frame to a socket that has room. */
-static ssize_t write_one(struct conn *c, struct frame *f)
-{
-    struct iovec iov = {.iov_base = f->bytes, .iov_len = f->len};
-    if (c->ssl || f->len > WRITE_TURN)
-        return write_vector(c, &iov, 1);
-    ssize_t sent = send(c->fd, f->bytes, f->len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0)
-        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
-    return sent;
 }
 
 int conn_send(struct conn *c, struct frame *f, uint64_t limit)
 {
     if (c->state == CONN_DEAD)
         return 0;
-    if (!outq_empty(&c->out)) {
+    if (c->stream_id || !outq_empty(&c->out)) {
         int err = conn_queue(c, f, limit);
         conn_flush(c);
         return err;
     }
-    ssize_t sent = write_one(c, f);
+    if (f->len > CONN_BULK_FROM) {
+        outq_push_part(&c->out, f, 0);
+        conn_flush(c);
+        return 0;
+    }
+    /* The usual case of all: one small frame to a socket that has room. */
+    ssize_t sent = socket_send(&c->socket, f->bytes, f->len);
+    if (sent > 0)
+        metrics_add(&c->worker->metrics->sent_bytes, (uint64_t)sent);
     if (sent == (ssize_t)f->len) {
         if (f->born_us)
             metrics_add(&c->worker->metrics->deliveries, 1);
@@ -118,10 +180,21 @@ int conn_send(struct conn *c, struct frame *f, uint64_t limit)
         return 0;
     }
     outq_push_part(&c->out, f, sent > 0 ? (uint32_t)sent : 0);
-    c->blocked = sent <= 0;
-    c->yielded = !c->blocked;
-    want_writable(c);
+    wait_for_room(c);
     return 0;
+}
+
+void conn_answer(struct conn *c, struct span text, size_t head_len, bool whole)
+{
+    if (c->stream_id) {
+        h2_answer(c, span_make(text.ptr, head_len), whole && text.len == head_len);
+        text = span_make(text.ptr + head_len, text.len - head_len);
+    }
+    if (text.len == 0)
+        return;
+    struct frame *f = frame_create(text, 0);
+    conn_send(c, f, UINT64_MAX);
+    frame_unref(f);
 }
 
 /* Queues entries from `from` on. */
@@ -137,7 +210,7 @@ static int queue_run(struct conn *c, uint32_t from, uint64_t limit)
 int conn_send_run(struct conn *c, uint32_t from, uint64_t limit)
 {
     struct run *run = c->worker->run;
-    if (!outq_empty(&c->out)) {
+    if (c->stream_id || !outq_empty(&c->out)) {
         int err = queue_run(c, from, limit);
         conn_flush(c);
         return err;
@@ -155,7 +228,6 @@ int conn_send_run(struct conn *c, uint32_t from, uint64_t limit)
     if (i == run->count)
         return 0;
     outq_push_part(&c->out, run->entries[i].frame, (uint32_t)left);
-    c->blocked = true;
-    want_writable(c);
+    wait_for_room(c);
     return queue_run(c, i + 1, limit);
 }

@@ -3,6 +3,7 @@
 #include "http/router.h"
 #include "http/stream.h"
 #include "proto/channel.h"
+#include "proto/resume.h"
 
 static const char default_channel[] = "default";
 
@@ -56,13 +57,50 @@ static bool read_heartbeat(struct exchange *x, bool *ping)
     return false;
 }
 
+static bool is_durable(const struct namespaces *n, const struct shard_want *want)
+{
+    return want->kind == TOPIC_CHANNEL ? namespaces_find(n, want->name)->durable
+                                       : namespaces_durable(n);
+}
+
+struct span endpoint_last_id(struct exchange *x)
+{
+    static const char *const names[] = {"lastEventId", "lastEventID", "last_event_id"};
+    struct span id = http1_header(&x->req, "Last-Event-ID");
+    for (size_t i = 0; !id.len && i < sizeof(names) / sizeof(names[0]); i++)
+        id = query_get(&x->query, names[i]);
+    return id;
+}
+
+static bool read_resume(struct exchange *x, struct shard_resume *out)
+{
+    struct resume resume;
+    char why[RESUME_WHY_BYTES];
+    if (resume_parse(endpoint_last_id(x), query_get(&x->query, "since"),
+                     query_get(&x->query, "last"), &resume, why)) {
+        exchange_error(x, 400, "%s", why);
+        return false;
+    }
+    static const enum replay_from from[] = {
+        [RESUME_NOW] = REPLAY_NOW,         [RESUME_AFTER] = REPLAY_AFTER,
+        [RESUME_UNKNOWN] = REPLAY_UNKNOWN, [RESUME_SINCE] = REPLAY_SINCE,
+        [RESUME_LAST] = REPLAY_LAST,
+    };
+    *out = (struct shard_resume){.from = from[resume.from], .value = resume.value};
+    return true;
+}
+
 static bool read_options(struct exchange *x, struct stream_options *options)
 {
+    const struct namespaces *n = exchange_worker(x)->options->namespaces;
     bool live = true;
     if (!flag(x, "wrap", false, &options->wrapped) || !flag(x, "live", true, &live) ||
-        !read_heartbeat(x, &options->ping))
+        !read_heartbeat(x, &options->ping) || !read_resume(x, &options->resume))
         return false;
-    if (live)
+    for (size_t i = 0; !options->durable && i < options->count; i++)
+        options->durable = is_durable(n, &options->wants[i]);
+    options->replay_only = options->resume.fenced = !live;
+    if (live || options->durable)
         return true;
     exchange_error(x, 400, "live=0 asks for a replay, and these channels keep no history");
     return false;

@@ -27,6 +27,10 @@ void endpoint_readyz(struct exchange *x)
         json_text_string(&json, span_of("none: memory broker"));
     else
         json_text_string(&json, span_of(up ? "ready" : shard_broker_reason(shard)));
+    const struct http_options *o = exchange_worker(x)->options;
+    if (metrics_get(&o->metrics[o->workers]->redis_may_evict))
+        buf_str(&json, ",\"warning\":\"Redis may evict history: its maxmemory-policy should be "
+                       "noeviction\"");
     buf_byte(&json, '}');
     bool refused = draining || (!up && span_is(strict, "1"));
     exchange_json(x, refused ? 503 : 200, buf_view(&json));
@@ -46,6 +50,29 @@ void endpoint_metrics(struct exchange *x)
     buf_free(&out);
 }
 
+/* How soon peers confirmed what was accepted here: which share of it within which time. Only the
+ * core counts it. */
+static void write_nines(struct buf *out, const struct metrics *core)
+{
+    const struct {
+        const char *within;
+        const atomic_uint_fast64_t *count;
+    } rows[] = {{"10ms", &core->applied_10ms},
+                {"100ms", &core->applied_100ms},
+                {"1s", &core->applied_1s},
+                {"10s", &core->applied_10s}};
+    uint64_t all = metrics_get(&core->applied);
+    buf_printf(out, "{\"applied\":%" PRIu64 ",\"within\":{", all);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        buf_printf(out, "%s\"%s\":", i ? "," : "", rows[i].within);
+        if (all)
+            buf_printf(out, "%.6f", (double)metrics_get(rows[i].count) / (double)all);
+        else
+            buf_str(out, "null");
+    }
+    buf_str(out, "}}");
+}
+
 void endpoint_stats(struct exchange *x)
 {
     if (!exchange_may(x, ACCESS_STATS, span_make("", 0)))
@@ -58,6 +85,8 @@ void endpoint_stats(struct exchange *x)
                o->memory ? "memory" : "redis");
     json_text_string(&out,
                      span_of(shard_broker_up(w->shard) ? "ready" : shard_broker_reason(w->shard)));
+    buf_str(&out, ",\"invalidations\":");
+    write_nines(&out, o->metrics[o->workers]);
     buf_str(&out, ",\"counters\":");
     metrics_render_json(&out, (const struct metrics *const *)o->metrics, o->workers + 1);
     buf_byte(&out, '}');

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "http/router.h"
 #include "proto/channel.h"
+#include "proto/event_id.h"
 #include "proto/json_text.h"
 #include "proto/publish_body.h"
 #include "proto/sse.h"
@@ -15,7 +16,7 @@ enum { MAX_ITEMS = 1000 };
 
 /* One thing to publish, checked; spans are borrowed. */
 struct item {
-    struct span channel, event, data;
+    struct span channel, event, data, key;
 };
 
 static bool name_ok(struct exchange *x, const struct item *item, const char *where)
@@ -31,8 +32,11 @@ static bool limits_hold(struct exchange *x, const struct item *item, const char 
 {
     const struct http_options *o = exchange_worker(x)->options;
     const char *wrong = item->event.ptr ? sse_event_error(item->event) : NULL;
+    const char *bad_key = item->key.ptr ? publish_key_error(item->key) : NULL;
     if (wrong)
         exchange_error(x, 400, "%sevent: %s", where, wrong);
+    else if (bad_key)
+        exchange_error(x, 400, "%skey: %s", where, bad_key);
     else if (item->data.len > o->message_bytes)
         exchange_error(x, 413, "%sdata: %zu bytes are over message_bytes (%" PRIu64 ")", where,
                        item->data.len, o->message_bytes);
@@ -41,16 +45,25 @@ static bool limits_hold(struct exchange *x, const struct item *item, const char 
     return false;
 }
 
-/* An event name needs a payload form that can carry it. */
+/* An event name needs a payload form that can carry it; a key, a history that knows it again. */
 static bool form_fits(struct exchange *x, const struct item *item, const char *where)
 {
-    const struct http_options *o = exchange_worker(x)->options;
-    if (!item->event.ptr || namespaces_find(o->namespaces, item->channel)->envelope)
+    const struct namespace_settings *ns =
+        namespaces_find(exchange_worker(x)->options->namespaces, item->channel);
+    if (ns->durable)
         return true;
-    exchange_error(x, 400,
-                   "%sevent: the channel's namespace has raw payloads, which carry no event name; "
-                   "configure \"payload\":\"envelope\" for it",
-                   where);
+    if (item->event.ptr && !ns->envelope)
+        exchange_error(x, 400,
+                       "%sevent: the channel's namespace has raw payloads, which carry no event "
+                       "name; configure \"payload\":\"envelope\" for it",
+                       where);
+    else if (item->key.ptr)
+        exchange_error(x, 400,
+                       "%skey: the channel's namespace has no history, so a message cannot be "
+                       "known again; configure \"history\" for it",
+                       where);
+    else
+        return true;
     return false;
 }
 
@@ -76,19 +89,22 @@ static bool same_span(struct span a, struct span b)
     return a.ptr == b.ptr && a.len == b.len;
 }
 
-/* Items that one member of the body makes share their event and data, which are kept once. */
+/* Items that one member of the body makes share all but the channel, which is kept once. */
 static bool shares(const struct item *items, size_t i)
 {
     return i > 0 && same_span(items[i].data, items[i - 1].data) &&
-           same_span(items[i].event, items[i - 1].event);
+           same_span(items[i].event, items[i - 1].event) &&
+           same_span(items[i].key, items[i - 1].key);
 }
 
 static size_t block_size(const struct item *items, size_t count)
 {
     size_t total = 1;
-    for (size_t i = 0; i < count; i++)
-        total +=
-            items[i].channel.len + (shares(items, i) ? 0 : items[i].event.len + items[i].data.len);
+    for (size_t i = 0; i < count; i++) {
+        total += items[i].channel.len;
+        if (!shares(items, i))
+            total += items[i].event.len + items[i].data.len + items[i].key.len;
+    }
     return total;
 }
 
@@ -103,6 +119,7 @@ static void send_items(struct exchange *x, const struct item *items, size_t coun
         o->channel = keep(&r->bytes, items[i].channel);
         o->event = shares(items, i) ? o[-1].event : keep(&r->bytes, items[i].event);
         o->data = shares(items, i) ? o[-1].data : keep(&r->bytes, items[i].data);
+        o->key = shares(items, i) ? o[-1].key : keep(&r->bytes, items[i].key);
     }
     r->single = single;
     r->exchange = x->number;
@@ -137,7 +154,7 @@ void endpoint_publish(struct exchange *x)
     size_t i = 0;
     for (; i < batch.count; i++) {
         const struct publish_item *p = &batch.items[i];
-        items[i] = (struct item){p->channel, p->event, p->data};
+        items[i] = (struct item){p->channel, p->event, p->data, p->key};
         if (!item_ok(x, &items[i], i, batch.single))
             break;
     }
@@ -191,6 +208,9 @@ static bool path_item(struct exchange *x, struct buf *name, struct item *item)
     *item = (struct item){.channel = buf_view(name), .data = buf_view(&x->body)};
     if (event.len > 0)
         item->event = event;
+    item->key = query_get(&x->query, "key");
+    if (!item->key.ptr)
+        item->key = http1_header(&x->req, "Idempotency-Key");
     return item_ok(x, item, 0, true);
 }
 
@@ -238,6 +258,10 @@ static void write_order(struct buf *out, const struct publish_order *o, bool wit
     if (o->err) {
         buf_str(out, "\"error\":");
         json_text_string(out, span_of(o->why));
+    } else if (o->id) {
+        char id[EVENT_ID_TEXT];
+        event_id_format(id, o->id);
+        buf_printf(out, "\"id\":\"%s\"", id);
     } else {
         buf_printf(out, "\"receivers\":%" PRId64, o->receivers);
     }

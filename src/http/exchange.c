@@ -212,9 +212,8 @@ static bool admit_body(struct exchange *x)
         return false;
     }
     if (x->req.expect_continue && (x->req.chunked || x->req.content_length)) {
-        struct frame *f = frame_create(span_of("HTTP/1.1 100 Continue\r\n\r\n"), 0);
-        conn_send(x->conn, f, UINT64_MAX);
-        frame_unref(f);
+        static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        conn_answer(x->conn, span_of(go_on), strlen(go_on), false);
     }
     return true;
 }
@@ -282,6 +281,16 @@ ssize_t exchange_body(struct exchange *x, struct span bytes, bool *done)
     return (ssize_t)n;
 }
 
+void exchange_data(struct exchange *x, struct span bytes)
+{
+    uint64_t limit = body_limit(x);
+    if (x->body.len + bytes.len > limit)
+        exchange_error(x, 413, "the body is over its limit of %llu bytes",
+                       (unsigned long long)limit);
+    else
+        buf_span(&x->body, bytes);
+}
+
 void exchange_run(struct exchange *x)
 {
     /* While the body came the keys may have been loaded anew, and an identity is a place among
@@ -340,13 +349,11 @@ void exchange_reply(struct exchange *x, const struct reply *reply)
                   : x->req.minor == 0 ? "Connection: keep-alive\r\n"
                                       : "");
     buf_str(&out, "\r\n");
+    size_t head_len = out.len;
     if (!no_body && x->req.method != HTTP1_HEAD)
         buf_span(&out, reply->body);
-    struct frame *f = frame_create(buf_view(&out), 0);
+    conn_answer(c, buf_view(&out), head_len, true);
     buf_free(&out);
-    conn_resume(c);
-    conn_send(c, f, UINT64_MAX);
-    frame_unref(f);
     conn_answered(c);
 }
 

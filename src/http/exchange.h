@@ -42,6 +42,8 @@ bool exchange_begin(struct exchange *x);
 /* exchange_body: takes body bytes; returns how many belonged to it; *done when it is complete. -1:
  * answered. */
 ssize_t exchange_body(struct exchange *x, struct span bytes, bool *done);
+/* exchange_data: the same for HTTP/2, whose frames say where the body ends. */
+void exchange_data(struct exchange *x, struct span bytes);
 /* exchange_run: hands it to its endpoint. */
 void exchange_run(struct exchange *x);
 

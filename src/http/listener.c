@@ -89,6 +89,7 @@ static int open_tcp(const char *text, const struct sockaddr_storage *addr, sockl
     if (addr->ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer, sizeof(defer));
+    socket_tune(fd);
     if (bind(fd, (const struct sockaddr *)addr, len) != 0 || listen(fd, BACKLOG) != 0) {
         int err = fail(why, text, "bind");
         close(fd);

@@ -1,5 +1,4 @@
-/* Listening sockets of a worker: own ones, since the library cannot share a port among threads
- * here. */
+/* Listening sockets of a worker. */
 #ifndef HTTP_LISTENER_H
 #define HTTP_LISTENER_H
 

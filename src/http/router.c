@@ -3,21 +3,29 @@
 #define READS (METHOD(HTTP1_GET) | METHOD(HTTP1_HEAD))
 
 static const struct route routes[] = {
-    {"", false, false, READS, NULL, endpoint_base}, /* the base path without its slash */
-    {"/events", false, true, READS, NULL, endpoint_events},
-    {"/api/events", false, true, READS, NULL, endpoint_events},
-    {"/publish", false, false, METHOD(HTTP1_POST), endpoint_publish_admit, endpoint_publish},
+    {"", false, false, READS, NULL, endpoint_base, NULL}, /* the base path without its slash */
+    {"/events", false, true, READS, NULL, endpoint_events, NULL},
+    {"/api/events", false, true, READS, NULL, endpoint_events, NULL},
+    {"/publish", false, false, METHOD(HTTP1_POST), endpoint_publish_admit, endpoint_publish, NULL},
     {"/publish/", true, false, METHOD(HTTP1_POST), endpoint_publish_channel_admit,
-     endpoint_publish_channel},
-    {"/healthz", false, true, READS, NULL, endpoint_healthz},
-    {"/readyz", false, true, READS, NULL, endpoint_readyz},
-    {"/metrics", false, true, READS, NULL, endpoint_metrics},
-    {"/api/stats", false, true, READS, NULL, endpoint_stats},
-    {"/api/channels", false, true, READS, NULL, endpoint_channels},
+     endpoint_publish_channel, NULL},
+    {"/invalidate", false, false, METHOD(HTTP1_POST), endpoint_invalidate_admit,
+     endpoint_invalidate, NULL},
+    {"/invalidations", false, false, METHOD(HTTP1_GET), endpoint_feed_admit, endpoint_feed, NULL},
+    {"/invalidations/ack", false, true, METHOD(HTTP1_POST), endpoint_ack_admit, endpoint_ack, NULL},
+    {"/api/peers", false, true, READS, NULL, endpoint_peers, NULL},
+    {"/revalidate", false, false, METHOD(HTTP1_POST), endpoint_revalidate_admit,
+     endpoint_revalidate, endpoint_revalidate_done},
+    {"/webhooks/", true, false, METHOD(HTTP1_POST), endpoint_webhook_admit, endpoint_webhook, NULL},
+    {"/healthz", false, true, READS, NULL, endpoint_healthz, NULL},
+    {"/readyz", false, true, READS, NULL, endpoint_readyz, NULL},
+    {"/metrics", false, true, READS, NULL, endpoint_metrics, NULL},
+    {"/api/stats", false, true, READS, NULL, endpoint_stats, NULL},
+    {"/api/channels", false, true, READS, NULL, endpoint_channels, NULL},
 };
 
 /* The files of the page have no lines of their own: they are looked up among the assets. */
-static const struct route asset_route = {"", true, false, READS, NULL, endpoint_asset};
+static const struct route asset_route = {"", true, false, READS, NULL, endpoint_asset, NULL};
 
 const struct route *router_find(struct span path)
 {

@@ -15,6 +15,8 @@ struct route {
     /* may refuse before the body is read: false when it has answered; NULL */
     bool (*admit)(struct exchange *x);
     void (*run)(struct exchange *x);
+    /* answers with what the bus has answered; NULL: as it comes */
+    void (*done)(struct exchange *x, const struct bus_request *answer);
 };
 
 /* router_find: NULL when nothing is there. */
@@ -35,6 +37,18 @@ void endpoint_readyz(struct exchange *x);
 void endpoint_metrics(struct exchange *x);
 void endpoint_stats(struct exchange *x);
 void endpoint_channels(struct exchange *x);
+bool endpoint_invalidate_admit(struct exchange *x);
+void endpoint_invalidate(struct exchange *x);
+bool endpoint_feed_admit(struct exchange *x);
+void endpoint_feed(struct exchange *x);
+bool endpoint_ack_admit(struct exchange *x);
+void endpoint_ack(struct exchange *x);
+void endpoint_peers(struct exchange *x);
+bool endpoint_revalidate_admit(struct exchange *x);
+void endpoint_revalidate(struct exchange *x);
+void endpoint_revalidate_done(struct exchange *x, const struct bus_request *answer);
+bool endpoint_webhook_admit(struct exchange *x);
+void endpoint_webhook(struct exchange *x);
 void endpoint_asset(struct exchange *x);
 void endpoint_base(struct exchange *x);
 
@@ -45,5 +59,17 @@ const struct asset *asset_find(struct span path);
 /* What the core answered. */
 void endpoint_published(struct worker *w, struct msg *m);
 void endpoint_channels_page(struct worker *w, struct msg *m);
+void endpoint_bus_done(struct worker *w, struct msg *m);
+
+/* bus_admit: answers and returns false where there is no bus. bus_send: a request to it, which it
+ * takes over; the exchange waits for its answer. */
+bool bus_admit(struct exchange *x);
+void bus_send(struct exchange *x, struct bus_request *r);
+/* bus_pass_on: answers with what the bus has answered, as it is. */
+void bus_pass_on(struct exchange *x, const struct bus_request *answer);
+
+/* endpoint_last_id: the id that a stream's client has had last; empty: none. An EventSource sends
+ * the header; those that cannot set one put it into the query. */
+struct span endpoint_last_id(struct exchange *x);
 
 #endif

@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/library.h"
 #include "http/listener.h"
 #include "http/tls.h"
 #include "http/worker.h"
@@ -23,7 +22,6 @@ static void wake_worker(void *ctx)
 int http_server_create(const struct http_options *options, struct http_server **out,
                        struct buf *why)
 {
-    library_log();
     struct http_server *server = mem_zalloc(sizeof(*server));
     server->options = *options;
     server->base_path = mem_strdup(options->base_path);

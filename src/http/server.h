@@ -1,8 +1,7 @@
 /*
  * The HTTP side: listeners, worker threads, connections, streams, endpoints. Created on the main
- * thread, before any worker runs (libwebsockets 4.1.6 rewrites a process-wide index at each
- * context's creation); then each worker lives on its own thread and talks to the core by its
- * downlink and the uplink only.
+ * thread, before any worker runs; then each worker lives on its own thread and talks to the core by
+ * its downlink and the uplink only.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -10,6 +9,7 @@
 #include "access/access.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "http/hooks.h"
 #include "hub/lane.h"
 #include "hub/namespaces.h"
 #include "ops/metrics.h"
@@ -44,6 +44,7 @@ struct http_options {
     char *const *cors_origins;
     size_t cors_origin_count;
     const struct access *access;
+    struct http_hooks hooks;
     const struct namespaces *namespaces;
     const struct clock *clock;
     struct uplink *uplink;

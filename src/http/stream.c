@@ -1,26 +1,18 @@
 #include "http/stream.h"
 
-#include "base/cast.h"
-#include "base/err.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "proto/event_id.h"
 #include "proto/json_text.h"
 #include "proto/sse.h"
-
-static struct stream *stream_of(struct subscriber *s)
-{
-    return CAST_CHECKED(struct stream, (void *)((char *)s - offsetof(struct stream, sub)),
-                        STREAM_MAGIC);
-}
 
 static uint64_t now_seconds(const struct conn *c)
 {
     return worker_now_us(c->worker) / 1000000;
 }
 
-/* The response head and the retry line. Each stream has a retry of its own, so that the clients of
- * a gateway that was killed do not all come back at once. */
-static void write_opening(struct exchange *x, struct buf *out)
+/* The response head, whose length it returns, and the retry line. Each stream has a retry of its
+ * own, so that the clients of a gateway that was killed do not all come back at once. */
+static size_t write_opening(struct exchange *x, struct buf *out)
 {
     struct worker *w = exchange_worker(x);
     uint32_t retry = w->options->retry_ms;
@@ -29,7 +21,9 @@ static void write_opening(struct exchange *x, struct buf *out)
                  "Cache-Control: no-cache, no-transform\r\n"
                  "X-Accel-Buffering: no\r\n"
                  "Connection: close\r\n\r\n");
+    size_t head_len = out->len;
     sse_retry(out, retry + worker_random(w, retry / 2 + 1));
+    return head_len;
 }
 
 static void send_bytes(struct conn *c, struct span bytes)
@@ -39,7 +33,7 @@ static void send_bytes(struct conn *c, struct span bytes)
     frame_unref(f);
 }
 
-static void send_comment(struct stream *s, const char *text)
+void stream_comment(struct stream *s, const char *text)
 {
     struct buf out = {0};
     sse_comment(&out, text);
@@ -53,42 +47,49 @@ void stream_open(struct exchange *x, const struct stream_options *options)
     struct conn *c = x->conn;
     struct worker *w = c->worker;
     struct buf out = {0};
-    write_opening(x, &out);
+    size_t head_len = write_opening(x, &out);
     struct stream *s = mem_zalloc(sizeof(*s));
     s->magic = STREAM_MAGIC;
     s->conn = c;
     s->ping = options->ping;
+    s->replay_only = options->replay_only;
     s->sub.wrapped = options->wrapped;
+    s->sub.durable = options->durable;
+    s->begins_now = options->durable && options->resume.from == REPLAY_NOW;
     s->written_s = now_seconds(c);
     c->stream = s;
     c->state = CONN_STREAM;
-    send_bytes(c, buf_view(&out));
+    conn_answer(c, buf_view(&out), head_len, false);
     buf_free(&out);
     metrics_add(&w->metrics->streams, 1);
     metrics_set(&w->metrics->connections, metrics_get(&w->metrics->connections) + 1);
     wheel_set(&w->wheel, &c->deadline, w->options->heartbeat_seconds);
-    shard_join(w->shard, &s->sub, options->wants, options->count);
+    if (options->durable && options->resume.from != REPLAY_NOW)
+        metrics_add(&w->metrics->resumes, 1);
+    if (options->feed)
+        feed_begin(s, options->feed);
+    else
+        shard_join(w->shard, &s->sub, options->wants, options->count, &options->resume);
     exchange_destroy(&c->exchange); /* the names in `wants` are its own */
 }
 
-static void write_busy(struct buf *out, const char *why)
+static void write_busy(struct buf *out, struct span json)
 {
-    struct buf json = {0};
-    json_text_error(&json, span_of(why));
-    struct sse_event event = {.event = span_of("sluice.busy"), .data = buf_view(&json)};
+    struct sse_event event = {.event = span_of("sluice.busy"), .data = json};
     sse_encode(out, &event);
-    buf_free(&json);
 }
 
 void stream_busy(struct exchange *x, const char *why)
 {
     struct conn *c = x->conn;
-    struct buf out = {0};
+    struct buf out = {0}, json = {0};
     metrics_add(&c->worker->metrics->refused, 1);
-    write_opening(x, &out);
-    write_busy(&out, why);
-    send_bytes(c, buf_view(&out));
+    size_t head_len = write_opening(x, &out);
+    json_text_error(&json, span_of(why));
+    write_busy(&out, buf_view(&json));
+    conn_answer(c, buf_view(&out), head_len, true);
     buf_free(&out);
+    buf_free(&json);
     conn_end(c);
 }
 
@@ -98,17 +99,46 @@ void stream_close(struct stream **ps)
     if (!s)
         return;
     struct worker *w = s->conn->worker;
+    feed_close(&s->feed);
     shard_leave(w->shard, &s->sub);
+    latest_destroy(&s->kept);
+    s->conn->hungry = false;
     metrics_set(&w->metrics->connections, metrics_get(&w->metrics->connections) - 1);
     s->magic = 0;
     mem_free(s);
     *ps = NULL;
 }
 
+/* So that a client that has had nothing yet resumes from here, and an idle one does not age. */
+static void send_head(struct stream *s)
+{
+    struct worker *w = s->conn->worker;
+    uint64_t frontier = shard_frontier(w->shard);
+    char id[EVENT_ID_TEXT];
+    struct buf out = {0};
+    size_t len = event_id_format(id, s->sub.cursor > frontier ? s->sub.cursor : frontier);
+    struct sse_event event = {
+        .event = span_of("sluice.head"), .id = span_make(id, len), .data = span_of("{}")};
+    sse_encode(&out, &event);
+    send_bytes(s->conn, buf_view(&out));
+    buf_free(&out);
+    metrics_add(&w->metrics->heads, 1);
+}
+
+/* Has it been given all durable messages up to its cursor and the frontier? */
+static bool is_up_to_date(const struct stream *s)
+{
+    return s->sub.durable && !s->sub.replaying && !s->kept;
+}
+
 void stream_heartbeat(struct stream *s)
 {
     struct worker *w = s->conn->worker;
     uint64_t due = s->written_s + w->options->heartbeat_seconds, now = now_seconds(s->conn);
+    if (s->feed) {
+        feed_heartbeat(s);
+        return;
+    }
     if (now < due) { /* something was written meanwhile */
         wheel_set(&w->wheel, &s->conn->deadline, (uint32_t)(due - now));
         return;
@@ -121,8 +151,10 @@ void stream_heartbeat(struct stream *s)
     metrics_add(&w->metrics->heartbeats, 1);
     if (s->ping)
         send_bytes(s->conn, span_of("event: sluice.ping\ndata: {}\n\n"));
-    else
+    else if (!is_up_to_date(s))
         send_bytes(s->conn, span_of(": heartbeat\n\n"));
+    if (is_up_to_date(s))
+        send_head(s);
 }
 
 void stream_drain(struct stream *s)
@@ -136,43 +168,6 @@ void stream_drain(struct stream *s)
     conn_end(c);
 }
 
-static void too_slow(struct stream *s)
-{
-    struct worker *w = s->conn->worker;
-    metrics_add(&w->metrics->slow_disconnects, 1);
-    conn_kill(s->conn);
-}
-
-/* Other topics' frames may follow in this batch: collect, and write once at its end. */
-static int collect(struct conn *c, struct frame *f, uint64_t limit)
-{
-    int err = conn_queue(c, f, limit);
-    if (!err && !c->blocked && c->state == CONN_STREAM && !list_linked(&c->mark))
-        list_append(&c->worker->dirty, &c->mark);
-    return err;
-}
-
-static void on_deliver(void *ctx, struct subscriber *sub, const struct lane_entry *entries,
-                       uint32_t n)
-{
-    struct worker *w = ctx;
-    struct stream *s = stream_of(sub);
-    struct conn *c = s->conn;
-    uint64_t limit = w->options->queue_bytes;
-    if (c->state != CONN_STREAM || c->goodbye)
-        return;
-    int err = 0;
-    if (n > 1)
-        err = conn_send_run(c, (uint32_t)(entries - w->run->entries), limit);
-    else if (w->batching)
-        err = collect(c, entries->frame, limit);
-    else
-        err = conn_send(c, entries->frame, limit);
-    s->written_s = w->now_s;
-    if (err)
-        too_slow(s);
-}
-
 static void on_prefetch(void *ctx, const struct subscriber *sub)
 {
     const struct stream *s =
@@ -181,34 +176,104 @@ static void on_prefetch(void *ctx, const struct subscriber *sub)
     __builtin_prefetch((const char *)s->conn + 64, 1);
 }
 
+/* What is published when a client has read this it will get. */
 static void on_ready(void *ctx, struct subscriber *sub)
 {
-    send_comment(stream_of(sub), "subscribed");
+    struct stream *s = stream_of(sub);
+    if (s->feed)
+        return;
+    s->confirmed = s->begins_now && !s->greeted;
+    if (!s->confirmed)
+        stream_comment(s, "subscribed");
 }
 
 static void on_waiting(void *ctx, struct subscriber *sub)
 {
-    send_comment(stream_of(sub), "waiting for redis");
+    struct stream *s = stream_of(sub);
+    s->confirmed = false;
+    stream_comment(s, "waiting for redis");
 }
 
-/* The subscription will not come about: say so and let the client come back when it may have
+/* What the client wants will not come about: say so and let it come back when that may have
  * changed. */
-static void on_refused(void *ctx, struct subscriber *sub, struct span name, const char *why)
+void stream_end_busy(struct stream *s, struct span json)
 {
-    struct stream *s = stream_of(sub);
-    struct buf out = {0}, text = {0};
+    struct buf out = {0};
     if (s->conn->state != CONN_STREAM || s->conn->goodbye)
         return;
-    buf_printf(&text, "redis refuses \"%.*s\": %s", (int)name.len, name.ptr, why);
-    write_busy(&out, buf_cstr(&text));
+    write_busy(&out, json);
     send_bytes(s->conn, buf_view(&out));
     buf_free(&out);
-    buf_free(&text);
     conn_goodbye(s->conn);
 }
 
+static void end_busy(struct stream *s, const char *why)
+{
+    struct buf json = {0};
+    json_text_error(&json, span_of(why));
+    stream_end_busy(s, buf_view(&json));
+    buf_free(&json);
+}
+
+static void on_refused(void *ctx, struct subscriber *sub, struct span name, const char *why)
+{
+    struct buf text = {0};
+    buf_printf(&text, "redis refuses \"%.*s\": %s", (int)name.len, name.ptr, why);
+    end_busy(stream_of(sub), buf_cstr(&text));
+    buf_free(&text);
+}
+
+static void on_no_history(void *ctx, struct subscriber *sub, const char *why)
+{
+    end_busy(stream_of(sub), why);
+}
+
+static void on_caught_up(void *ctx, struct subscriber *sub)
+{
+    struct stream *s = stream_of(sub);
+    if (s->conn->state != CONN_STREAM || s->conn->goodbye)
+        return;
+    if (s->feed) {
+        feed_caught_up(s);
+        return;
+    }
+    if (s->confirmed)
+        stream_comment(s, "subscribed");
+    s->confirmed = false;
+    if (!s->greeted)
+        send_head(s);
+    s->greeted = true;
+    if (s->replay_only)
+        conn_goodbye(s->conn);
+}
+
+/* Ephemeral messages found no room with a stream that stays for the sake of others. */
+static void on_overflow(void *ctx, struct subscriber *sub, enum topic_kind kind, struct span name)
+{
+    struct stream *s = stream_of(sub);
+    if (s->feed) {
+        feed_overflow(s);
+        return;
+    }
+    struct buf data = {0}, out = {0};
+    buf_str(&data, kind == TOPIC_CHANNEL ? "{\"channel\":" : "{\"pattern\":");
+    json_text_string(&data, name);
+    buf_str(&data, ",\"reason\":\"overflow\",\"from\":null}");
+    struct sse_event event = {.event = span_of("sluice.gap"), .data = buf_view(&data)};
+    sse_encode(&out, &event);
+    struct frame *f = frame_create(buf_view(&out), 0);
+    conn_queue(s->conn, f, UINT64_MAX);
+    frame_unref(f);
+    metrics_add(&s->conn->worker->metrics->gaps_overflow, 1);
+    buf_free(&data);
+    buf_free(&out);
+}
+
 const struct shard_sink stream_sink = {
-    .deliver = on_deliver,
+    .deliver = stream_deliver,
+    .caught_up = on_caught_up,
+    .no_history = on_no_history,
+    .overflow = on_overflow,
     .prefetch = on_prefetch,
     .ready = on_ready,
     .waiting = on_waiting,

@@ -103,48 +103,97 @@ int tls_replace(SSL_CTX *ctx, const char *cert, const char *key, struct buf *why
     return 0;
 }
 
-void tls_adopt(SSL *ssl)
+/* What every browser since 2014 has, and HTTP/2 allows (RFC 9113, appendix A); TLS 1.3 has its own.
+ */
+static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+static const unsigned char alpn[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+
+/* Our order counts. A client that knows none of them is served as one that names none. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                   const unsigned char *in, unsigned in_len, void *arg)
 {
-    /* Idle streams are most of them: their record buffers are 34 kB each unless given back. */
-    SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                          SSL_MODE_RELEASE_BUFFERS);
+    unsigned char *found = NULL;
+    if (SSL_select_next_proto(&found, out_len, alpn, sizeof(alpn), in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = found;
+    return SSL_TLSEXT_ERR_OK;
 }
 
-static ssize_t write_some(SSL *ssl, const char *bytes, size_t len)
+int tls_create(SSL_CTX **out, const char *cert, const char *key, struct buf *why)
+{
+    ERR_clear_error();
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    if (!ctx || SSL_CTX_set_cipher_list(ctx, ciphers) != 1) {
+        SSL_CTX_free(ctx);
+        return say(why, "tls", cert, "cannot be used: OpenSSL would not start");
+    }
+    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    /* What ends without close_notify is told whole by HTTP itself, and may still be answered. */
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
+    /* Idle streams are most of them: their record buffers are 34 kB each unless given back. */
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    /* Else a client that sends records of no bytes for us would be served within one read. */
+    SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
+    /* Tickets are kept by the clients, who are many; a cache would be kept by us. */
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+    int err = tls_replace(ctx, cert, key, why);
+    if (err)
+        SSL_CTX_free(ctx);
+    else
+        *out = ctx;
+    return err;
+}
+
+bool tls_speaks_h2(const SSL *ssl)
+{
+    const unsigned char *name = NULL;
+    unsigned len = 0;
+    SSL_get0_alpn_selected(ssl, &name, &len);
+    return len == 2 && memcmp(name, "h2", 2) == 0;
+}
+
+static ssize_t write_some(SSL *ssl, const char *bytes, size_t len, bool *needs_input)
 {
     ERR_clear_error();
     int n = SSL_write(ssl, bytes, (int)len);
     if (n > 0)
         return n;
     int error = SSL_get_error(ssl, n);
+    *needs_input = error == SSL_ERROR_WANT_READ;
     errno = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? EAGAIN : ECONNRESET;
     return -1;
 }
 
 /* One record: as many parts as fit, from byte `skip` of the first on. */
-static ssize_t write_record(SSL *ssl, char *scratch, const struct iovec *iov, int n, size_t skip)
+static ssize_t write_record(SSL *ssl, char *scratch, const struct iovec *iov, int n, size_t skip,
+                            bool *needs_input)
 {
     const char *first = (const char *)iov[0].iov_base + skip;
     size_t len = iov[0].iov_len - skip;
     if (len >= TLS_SCRATCH)
-        return write_some(ssl, first, TLS_SCRATCH);
+        return write_some(ssl, first, TLS_SCRATCH, needs_input);
     if (n == 1)
-        return write_some(ssl, first, len);
+        return write_some(ssl, first, len, needs_input);
     memcpy(scratch, first, len);
     for (int i = 1; i < n && len < TLS_SCRATCH; i++) {
         size_t part = iov[i].iov_len < TLS_SCRATCH - len ? iov[i].iov_len : TLS_SCRATCH - len;
         memcpy(scratch + len, iov[i].iov_base, part);
         len += part;
     }
-    return write_some(ssl, scratch, len);
+    return write_some(ssl, scratch, len, needs_input);
 }
 
-ssize_t tls_write(SSL *ssl, char *scratch, const struct iovec *iov, int n)
+ssize_t tls_write(SSL *ssl, char *scratch, const struct iovec *iov, int n, bool *needs_input)
 {
     ssize_t total = 0;
     size_t skip = 0;
     while (n > 0) {
-        ssize_t sent = write_record(ssl, scratch, iov, n, skip);
+        ssize_t sent = write_record(ssl, scratch, iov, n, skip, needs_input);
         if (sent < 0)
             return total ? total : sent;
         total += sent;

@@ -1,7 +1,7 @@
 /*
  * Deadlines of one worker's connections: a timer wheel of whole seconds, driven by one libev timer
  * that is armed for the next second that has anything in it, and not at all when the wheel is
- * empty. It stands in for libwebsockets's own timeouts, which under libev do not fire on time. An
+ * empty. An
  * entry is O(1) to set and clear. An entry may be set later than its slot was made: the owner looks
  * again when it fires.
  */

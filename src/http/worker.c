@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "http/conn.h"
 #include "http/greeting.h"
-#include "http/library.h"
+#include "http/h2.h"
 #include "http/listener.h"
 #include "http/router.h"
 #include "http/stream.h"
@@ -15,10 +15,10 @@
 #include <time.h>
 
 enum {
-    DRAIN_GRACE = 3,        /* seconds on top of drain_seconds for what is being written */
-    BATCH = 64,             /* entries fanned out before the collected frames are written */
-    RUN_BYTES = 256 * 1024, /* of one run: a stream's share of a turn */
-    DRAIN_TURN = 1024,      /* entries taken before the loop looks at its sockets again */
+    DRAIN_GRACE = 3,       /* seconds on top of drain_seconds for what is being written */
+    BATCH = 64,            /* entries fanned out before the collected frames are written */
+    RUN_BYTES = 32 * 1024, /* of one run: a stream's share of a turn */
+    DRAIN_TURN = 1024,     /* entries taken before the loop looks at its sockets again */
 };
 
 uint64_t worker_now_us(const struct worker *w)
@@ -85,6 +85,7 @@ static void take_settings(struct worker *w, const struct http_options *o)
 {
     struct http_options *s = &w->settings;
     s->access = o->access;
+    s->hooks = o->hooks;
     s->trusted = o->trusted;
     s->trusted_count = o->trusted_count;
     s->namespaces = o->namespaces;
@@ -99,7 +100,7 @@ static void take_settings(struct worker *w, const struct http_options *o)
     s->message_bytes = o->message_bytes;
     s->queue_bytes = o->queue_bytes;
     struct buf why = {0};
-    if (w->tls && o->tls_cert && tls_replace(w->tls, o->tls_cert, o->tls_key, &why))
+    if (w->sockets.tls && o->tls_cert && tls_replace(w->sockets.tls, o->tls_cert, o->tls_key, &why))
         log_error("http", "%s", buf_cstr(&why));
     buf_free(&why);
     worker_core(w, msg_create(MSG_SETTINGS_TAKEN, w->index));
@@ -110,6 +111,8 @@ static void drain_conn(struct worker *w, struct conn *c, uint32_t seconds)
     c->close_next = true;
     if (c->state == CONN_STREAM)
         wheel_set(&w->wheel, &c->deadline, 1 + worker_random(w, seconds));
+    else if (c->state == CONN_SESSION)
+        h2_drain(c->h2);
     else if (c->state == CONN_HEAD && c->in.len == 0 && c->served)
         conn_end(c);
 }
@@ -142,6 +145,9 @@ static void handle(struct worker *w, struct msg *m)
         break;
     case MSG_CHANNELS_PAGE:
         endpoint_channels_page(w, m);
+        break;
+    case MSG_BUS_DONE:
+        endpoint_bus_done(w, m);
         break;
     case MSG_SETTINGS:
         take_settings(w, m->settings);
@@ -259,15 +265,30 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
         ev_async_send(loop, async);
 }
 
+/* What it is active for is done in on_turn. */
+static void on_awake(struct ev_loop *loop, ev_idle *idle, int revents)
+{
+}
+
 static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
     struct worker *w = CAST_CHECKED(struct worker, prepare->data, WORKER_MAGIC);
+    conn_write_bulk(w);
     bool any = list_first(&w->reap) != NULL;
-    conn_reap_all(w);
+    /* Each may have something for the other: who is reaped resets its stream, and a stream that is
+     * written to its end is reaped. */
+    do
+        conn_reap_all(w);
+    while (h2_flush_all(w));
     if (any)
         listeners_room(w);
     if (w->draining && !w->stopping && list_empty(&w->conns) && list_empty(&w->greetings))
         stop(w);
+    if (list_empty(&w->bulk)) /* asked only now: whoever is reaped may have its last answer there */
+        ev_idle_stop(loop, &w->awake);
+    else
+        ev_idle_start(loop, &w->awake);
+    mailbox_flush(&w->options->uplink->control);
 }
 
 static void on_drain_over(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -301,37 +322,46 @@ int worker_init(struct worker *w, struct http_server *server, uint32_t index, st
     list_init(&w->greetings);
     list_init(&w->reap);
     list_init(&w->dirty);
+    list_init(&w->bulk);
     w->exchanges = map_create();
+    w->feeds = map_create();
     w->run = mem_alloc(sizeof(*w->run));
     w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (!w->loop) {
         buf_str(why, "libev would not make a loop");
         return ERR_SYS;
     }
+    w->h2 = h2_common_create();
     w->shard = shard_create(index, server->options.uplink, &stream_sink, w);
     wheel_init(&w->wheel, w->loop, server->options.clock, on_due, NULL);
     ev_async_init(&w->wake, on_wake);
     w->wake.data = w;
     ev_async_start(w->loop, &w->wake);
+    ev_idle_init(&w->awake, on_awake);
     ev_prepare_init(&w->turn, on_turn);
     w->turn.data = w;
+    ev_set_priority(&w->turn, EV_MINPRI); /* what else comes before a sleep may post, too */
     ev_prepare_start(w->loop, &w->turn);
     ev_timer_init(&w->accept_retry, on_accept_retry, 1., 0.);
     w->accept_retry.data = w;
     ev_timer_init(&w->drain_over, on_drain_over, 1., 0.);
     w->drain_over.data = w;
-    return library_start(w, why);
+    return sockets_init(&w->sockets, w->loop, &conn_socket_events, w->options->tls_cert,
+                        w->options->tls_key, why);
 }
 
 void worker_fini(struct worker *w)
 {
-    library_stop(w);
+    sockets_fini(&w->sockets);
+    h2_common_destroy(&w->h2);
     for (struct msg *m = w->control, *next; m; m = next) {
         next = m->next;
         msg_free(m);
     }
     if (w->exchanges)
         map_destroy(&w->exchanges);
+    if (w->feeds)
+        map_destroy(&w->feeds);
     shard_destroy(&w->shard);
     mem_free(w->run);
     if (!w->loop)
@@ -349,5 +379,6 @@ void *worker_run(void *arg)
     ev_run(w->loop, 0);
     conn_reap_all(w);
     worker_core(w, msg_create(MSG_STOPPED, w->index));
+    mailbox_flush(&w->options->uplink->control);
     return NULL;
 }

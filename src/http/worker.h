@@ -1,5 +1,5 @@
 /*
- * One worker: a thread with its own libev loop, libwebsockets context, listening sockets,
+ * One worker: a thread with its own libev loop, listening sockets,
  * connections and shard of the hub. The inside of http/ sees this struct; nobody else does.
  */
 #ifndef HTTP_WORKER_H
@@ -9,17 +9,18 @@
 #include "base/map.h"
 #include "http/addresses.h"
 #include "http/server.h"
+#include "http/socket.h"
 #include "http/wheel.h"
 #include "hub/shard.h"
 
 #include <ev.h>
-#include <libwebsockets.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
 #define WORKER_MAGIC 0x3033e001u
+
+struct h2_common;
 
 struct listener {
     ev_io io; /* data: the worker */
@@ -46,21 +47,14 @@ struct worker {
     const struct http_options *options; /* borrowed: settings */
     struct metrics *metrics;            /* borrowed: this thread's own */
     pthread_t thread;
-    struct ev_loop *loop;        /* owned */
-    struct lws_context *lws;     /* owned */
-    struct lws_vhost *vhost;     /* owned by the context */
-    struct lws_vhost *tls_vhost; /* the same; NULL without tls.cert */
-    SSL_CTX *unused_client;      /* owned: see create_tls */
-    SSL_CTX *tls;                /* borrowed from tls_vhost */
-    char *scratch;               /* owned: TLS_SCRATCH bytes; NULL without TLS */
-#if LWS_LIBRARY_VERSION_NUMBER >= 4003000
-    lws_log_cx_t lws_log;              /* outlives the context, which counts its objects in it */
-    lws_state_notify_link_t lws_state; /* linked into the context */
-#endif
+    struct ev_loop *loop;      /* owned */
+    struct h2_common *h2;      /* owned: what the HTTP/2 connections share */
+    struct sockets sockets;    /* what the connections' sockets share */
     struct downlink *downlink; /* borrowed from the server */
     struct shard *shard;       /* owned */
     ev_async wake;
-    ev_prepare turn; /* the one place where connections are reaped */
+    ev_idle awake;   /* active while somebody is in bulk: the loop looks round without a sleep */
+    ev_prepare turn; /* the end of a turn: connections are reaped, the core is woken */
     ev_timer accept_retry;
     struct listener *listeners; /* owned */
     size_t listener_count;
@@ -70,7 +64,10 @@ struct worker {
     struct list greetings;              /* sockets whose PROXY header is still to come */
     struct list reap;                   /* connections to end at the end of the turn */
     struct list dirty;                  /* connections with frames of this batch to write */
+    struct list bulk;                   /* connections that have yielded, in order of their turns */
+    int64_t bulk_left;                  /* bytes of bulk that may still be written in this turn */
     struct map *exchanges;              /* those that wait for the core, by number */
+    struct map *feeds;                  /* of the invalidation bus, by session */
     uint64_t exchange_number;           /* the last one given */
     struct msg *control, *control_tail; /* owned: taken from the mailbox, not yet due */
     struct run *run;                    /* owned: what is being fanned out */
@@ -108,7 +105,8 @@ uint32_t worker_random(struct worker *w, uint32_t below);
 /* worker_date: the value of a Date header for now; borrowed until the next call. */
 const char *worker_date(struct worker *w);
 
-/* worker_core: posts a message to the core; takes ownership. */
+/* worker_core: posts a message to the core, which hears of it at the end of this turn; takes
+ * ownership. */
 void worker_core(struct worker *w, struct msg *m);
 
 uint64_t worker_now_us(const struct worker *w);

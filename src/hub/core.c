@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/core_private.h"
+#include "proto/channel.h"
 #include "proto/glob.h"
 
 #include <assert.h>
@@ -20,6 +21,7 @@ struct core *core_create(const struct core_options *options)
     list_init(&core->lingering);
     list_init(&core->leaving);
     list_init(&core->tickets);
+    durable_init(core, options->replay_bytes);
     return core;
 }
 
@@ -29,6 +31,7 @@ void core_destroy(struct core **core)
     if (!c)
         return;
     core_publish_end(c);
+    durable_fini(c);
     topics_destroy(&c->topics);
     mem_free(c->overflowed);
     buf_free(&c->prefix[TOPIC_CHANNEL]);
@@ -46,142 +49,39 @@ void core_attach(struct core *core, struct broker *broker)
     core->broker = broker;
 }
 
-struct span core_full_name(struct core *core, enum topic_kind kind, struct span name)
+void core_listen(struct core *core, const char *channel)
 {
-    buf_reset(&core->full_name);
-    buf_span(&core->full_name, buf_view(&core->prefix[kind]));
-    buf_span(&core->full_name, name);
-    return buf_view(&core->full_name);
-}
-
-bool core_strip(const struct core *core, enum topic_kind kind, struct span *name)
-{
-    size_t n = core->prefix[kind].len;
-    if (name->len < n || (n && memcmp(name->ptr, core->prefix[kind].data, n) != 0))
-        return false;
-    *name = span_make(name->ptr + n, name->len - n);
-    return true;
-}
-
-/* The topic that the broker's name of it means; NULL when it is none of ours. */
-static struct topic *topic_of(struct core *core, enum topic_kind kind, struct span full)
-{
-    return core_strip(core, kind, &full) ? topics_find(core->topics, kind, full) : NULL;
-}
-
-static uint32_t slot_worker(uint32_t slot)
-{
-    return slot / 2;
-}
-
-static void post_topic(struct core *core, enum msg_type type, uint32_t slot,
-                       struct shard_topic *token)
-{
-    struct msg *m = msg_create(type, slot_worker(slot));
-    m->topic = token;
-    downlink_post(&core->options.downlinks[slot_worker(slot)], m);
-}
-
-static void count_topics(struct core *core)
-{
-    metrics_set(&core->options.metrics->channels, topics_count(core->topics, TOPIC_CHANNEL));
-    metrics_set(&core->options.metrics->patterns, topics_count(core->topics, TOPIC_PATTERN));
-}
-
-static void topic_drop(struct core *core, struct topic *t)
-{
-    topics_remove(core->topics, t);
-    count_topics(core);
-}
-
-static void topic_ask(struct core *core, struct topic *t)
-{
-    t->state = core->up ? TOPIC_ASKED : TOPIC_OFF;
+    assert(span_starts(span_of(channel), "sluice:"));
     if (core->broker)
-        core->broker->ops->subscribe(core->broker, t->kind,
-                                     core_full_name(core, t->kind, topic_span(t)));
+        core->broker->ops->subscribe(core->broker, TOPIC_CHANNEL, span_of(channel));
 }
 
-/* The last one left: the subscription is kept a while, since a page reload is the usual reason. */
-static void topic_unwanted(struct core *core, struct topic *t)
+void core_answer_bus(struct core *core, uint32_t worker, struct bus_request *answer)
 {
-    t->linger_until_us = clock_mono_us(core->options.clock) + core->options.linger_us;
-    list_append(&core->lingering, &t->linger);
-}
-
-static void topic_leave(struct core *core, struct topic *t)
-{
-    struct span full = core_full_name(core, t->kind, topic_span(t));
-    enum topic_kind kind = t->kind;
-    if (!core->up || t->refused) {
-        topic_drop(core, t);
-    } else {
-        /* Until the broker confirms: messages may still be on their way. */
-        t->state = TOPIC_LEAVING;
-        list_append(&core->leaving, &t->linger);
-    }
-    if (core->broker)
-        core->broker->ops->unsubscribe(core->broker, kind, full);
-}
-
-static void post_refused(struct core *core, const struct topic *t, uint32_t slot)
-{
-    struct msg *m = msg_create(MSG_TOPIC_REFUSED, slot_worker(slot));
-    m->topic = t->slots[slot].token;
-    m->text = mem_strdup(t->refused);
-    downlink_post(&core->options.downlinks[slot_worker(slot)], m);
-}
-
-static void on_subscribe(struct core *core, struct msg *m)
-{
-    struct span name = span_of(m->text);
-    struct topic *t = topics_find(core->topics, m->kind, name);
-    bool fresh = !t;
-    if (fresh) {
-        t = topics_add(core->topics, m->kind, name);
-        count_topics(core);
-    }
-    /* One on its way out is asked for again when its end is confirmed: asked before, the broker
-     * would never say when that was, and which copies come meanwhile would not be known. */
-    if (t->state != TOPIC_LEAVING)
-        list_remove(&t->linger);
-    if (fresh)
-        topic_ask(core, t);
-    uint32_t slot = m->worker * 2 + m->wrapped;
-    struct topic_slot *s = &t->slots[slot];
-    t->streams++;
-    if (s->count++ == 0) {
-        s->token = m->topic;
-        if (t->state == TOPIC_ACTIVE)
-            post_topic(core, MSG_TOPIC_READY, slot, s->token);
-    }
-    if (t->refused)
-        post_refused(core, t, slot);
-}
-
-static void on_unsubscribe(struct core *core, struct msg *m)
-{
-    struct topic *t = NULL;
-    uint32_t slot = m->worker * 2 + m->wrapped;
-    t = topics_find(core->topics, m->kind, span_of(m->text));
-    assert(t && t->slots[slot].token == m->topic && t->slots[slot].count > 0);
-    t->streams--;
-    if (--t->slots[slot].count == 0) {
-        post_topic(core, MSG_TOPIC_GONE, slot, t->slots[slot].token);
-        t->slots[slot] = (struct topic_slot){0};
-    }
-    if (t->streams == 0 && t->state != TOPIC_LEAVING)
-        topic_unwanted(core, t);
+    struct msg *m = msg_create(MSG_BUS_DONE, worker);
+    m->bus = answer;
+    downlink_post(&core->options.downlinks[worker], m);
 }
 
 static void take_message(struct core *core, struct msg *m)
 {
     switch (m->type) {
     case MSG_SUBSCRIBE:
-        on_subscribe(core, m);
+        core_subscribe(core, m);
         break;
     case MSG_UNSUBSCRIBE:
-        on_unsubscribe(core, m);
+        core_unsubscribe(core, m);
+        break;
+    case MSG_REPLAY:
+        replay_ask(core, m);
+        break;
+    case MSG_REPLAY_END:
+        replay_forget(core, m->worker, m->stream);
+        break;
+    case MSG_BUS:
+        if (core->options.hooks.bus)
+            core->options.hooks.bus(core->options.hooks.ctx, m->worker, m->bus);
+        m->bus = core->options.hooks.bus ? NULL : m->bus;
         break;
     case MSG_PUBLISH:
         core_publish(core, m);
@@ -220,144 +120,16 @@ void core_take_messages(struct core *core)
 uint64_t core_tick(struct core *core)
 {
     uint64_t now = clock_mono_us(core->options.clock);
-    for (struct list *n; (n = list_first(&core->lingering));) {
-        struct topic *t = LIST_ENTRY(n, struct topic, linger);
-        if (t->linger_until_us > now)
-            return t->linger_until_us;
-        list_remove(n);
-        topic_leave(core, t);
-    }
-    return 0;
+    uint64_t linger = core_linger(core, now), durable = durable_tick(core, now);
+    return durable && (!linger || durable < linger) ? durable : linger;
 }
 
 void core_end_turn(struct core *core)
 {
+    replay_pump(core);
     for (uint32_t w = 0; w < core->options.workers; w++)
         downlink_flush(&core->options.downlinks[w]);
 }
-
-static void post_broker(struct core *core, const char *why)
-{
-    for (uint32_t w = 0; w < core->options.workers; w++) {
-        struct msg *m = msg_create(MSG_BROKER, w);
-        m->up = core->up;
-        m->text = mem_strdup(why);
-        downlink_post(&core->options.downlinks[w], m);
-    }
-}
-
-static void on_up(void *ctx)
-{
-    struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
-    core->up = true;
-    metrics_set(&core->options.metrics->redis_up, 1);
-    metrics_add(&core->options.metrics->redis_connects, 1);
-    for (int kind = 0; kind < 2; kind++) {
-        size_t cursor = 0;
-        for (struct topic *t; (t = topics_next(core->topics, kind, &cursor));)
-            if (t->state == TOPIC_OFF)
-                t->state = TOPIC_ASKED;
-    }
-    post_broker(core, "");
-}
-
-/* One on its way out is out: it goes, or is asked for again when somebody came meanwhile. */
-static void topic_left(struct core *core, struct topic *t)
-{
-    list_remove(&t->linger);
-    if (t->streams)
-        topic_ask(core, t);
-    else
-        topic_drop(core, t);
-}
-
-/* What was on its way out will never be confirmed now. */
-static void drop_leaving(struct core *core)
-{
-    for (struct list *n; (n = list_first(&core->leaving));)
-        topic_left(core, LIST_ENTRY(n, struct topic, linger));
-}
-
-static void on_down(void *ctx, const char *why)
-{
-    struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
-    core->up = false;
-    metrics_set(&core->options.metrics->redis_up, 0);
-    drop_leaving(core);
-    for (int kind = 0; kind < 2; kind++) {
-        size_t cursor = 0;
-        for (struct topic *t; (t = topics_next(core->topics, kind, &cursor));) {
-            t->had = t->had || t->state == TOPIC_ACTIVE;
-            t->state = TOPIC_OFF;
-            t->confirmed = false;
-            mem_free(t->refused);
-            t->refused = NULL;
-        }
-    }
-    post_broker(core, why);
-}
-
-static void on_subscribed(void *ctx, enum topic_kind kind, struct span full)
-{
-    struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
-    struct topic *t = topic_of(core, kind, full);
-    if (!t)
-        return;
-    t->confirmed = true;
-    if (t->state == TOPIC_LEAVING)
-        return;
-    t->state = TOPIC_ACTIVE;
-    mem_free(t->refused);
-    t->refused = NULL;
-    /* The gap first: who reads "subscribed" may trust what comes after it. */
-#ifndef SLUICE_MUTANT_no_gap_on_reconnect
-    if (t->had)
-        core_tell_gap(core, t, "redis");
-#endif
-    t->had = false;
-    for (uint32_t slot = 0; slot < core->options.workers * 2; slot++)
-        if (t->slots[slot].count)
-            post_topic(core, MSG_TOPIC_READY, slot, t->slots[slot].token);
-}
-
-static void on_unsubscribed(void *ctx, enum topic_kind kind, struct span full)
-{
-    struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
-    struct topic *t = topic_of(core, kind, full);
-    if (!t)
-        return;
-    t->confirmed = false;
-    if (t->state == TOPIC_LEAVING)
-        topic_left(core, t);
-}
-
-static void on_refused(void *ctx, enum topic_kind kind, struct span full, const char *why)
-{
-    struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
-    struct topic *t = topic_of(core, kind, full);
-    if (!t)
-        return;
-    if (t->state == TOPIC_LEAVING) {
-        topic_left(core, t);
-        return;
-    }
-    mem_free(t->refused);
-    t->refused = mem_strdup(why);
-    t->state = TOPIC_OFF;
-    for (uint32_t slot = 0; slot < core->options.workers * 2; slot++)
-        if (t->slots[slot].count)
-            post_refused(core, t, slot);
-}
-
-const struct broker_events core_broker_events = {
-    .on_up = on_up,
-    .on_down = on_down,
-    .on_subscribed = on_subscribed,
-    .on_unsubscribed = on_unsubscribed,
-    .on_refused = on_refused,
-    .on_message = core_on_message,
-    .on_oversize = core_on_oversize,
-};
 
 void core_change(struct core *core, const struct core_settings *settings, const void *workers)
 {
@@ -370,6 +142,12 @@ void core_change(struct core *core, const struct core_settings *settings, const 
         downlink_post(&core->options.downlinks[w], m);
         core->settings_due++;
     }
+    for (int kind = 0; kind < 2; kind++) {
+        size_t cursor = 0;
+        for (struct topic *t; (t = topics_next(core->topics, kind, &cursor));)
+            core_reconsider(core, t);
+    }
+    durable_settings(core);
 }
 
 uint32_t core_settings_due(const struct core *core)
@@ -390,6 +168,7 @@ void core_stop_workers(struct core *core)
 {
     for (uint32_t w = 0; w < core->options.workers; w++)
         downlink_post(&core->options.downlinks[w], msg_create(MSG_STOP, w));
+    core_end_turn(core);
 }
 
 uint32_t core_workers_left(const struct core *core)

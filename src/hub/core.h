@@ -18,6 +18,15 @@
 
 struct core; /* opaque */
 
+/* What the invalidation bus hears of the core; each may be NULL. */
+struct core_hooks {
+    void (*bus)(void *ctx, uint32_t worker, struct bus_request *request); /* takes it over */
+    /* a message on a channel that core_listen asked for; borrowed for the call */
+    void (*internal)(void *ctx, struct span channel, struct span payload);
+    void (*broker)(void *ctx, bool up);
+    void *ctx; /* borrowed */
+};
+
 struct core_options {
     uint32_t workers;
     struct downlink *downlinks;          /* borrowed: one for each worker */
@@ -29,7 +38,9 @@ struct core_options {
     uint64_t linger_us;                  /* how long an unwanted subscription is kept */
     uint64_t publish_bytes;              /* of HTTP publishes under way; more are refused */
     uint64_t message_bytes;              /* largest payload: an envelope counts with its wrapping */
-    bool count_streams; /* receivers of a publish are streams, counted here (memory broker) */
+    struct core_hooks hooks;
+    uint64_t replay_bytes; /* of durable messages kept in memory */
+    bool count_streams;    /* receivers of a publish are streams, counted here (memory broker) */
 };
 
 struct core *core_create(const struct core_options *options);
@@ -42,13 +53,19 @@ extern const struct broker_events core_broker_events;
 /* core_attach: the broker to use from now on; borrowed. NULL before it is destroyed. */
 void core_attach(struct core *core, struct broker *broker);
 
+/* core_listen: subscribes to a channel of the gateways' own ("sluice:..."), for hooks.internal.
+ * Once for each; the broker keeps it up. */
+void core_listen(struct core *core, const char *channel);
+/* core_answer_bus: posts MSG_BUS_DONE; takes the answer over. */
+void core_answer_bus(struct core *core, uint32_t worker, struct bus_request *answer);
+
 /* core_take_messages: handles what the workers have posted. */
 void core_take_messages(struct core *core);
 
 /* core_tick: does what is due; returns when to call again (monotonic microseconds), 0 for never. */
 uint64_t core_tick(struct core *core);
 
-/* core_end_turn: wakes the workers that frames were posted to. Call before the loop sleeps. */
+/* core_end_turn: wakes the workers that anything was posted to. Call before the loop sleeps. */
 void core_end_turn(struct core *core);
 
 /* What may change while the core runs; as in core_options. */
@@ -67,7 +84,8 @@ uint32_t core_settings_due(const struct core *core);
 /* core_drain_workers: posts MSG_DRAIN. */
 void core_drain_workers(struct core *core, uint32_t seconds);
 
-/* core_stop_workers: posts MSG_STOP; core_workers_left: how many have not said MSG_STOPPED. */
+/* core_stop_workers: posts MSG_STOP and wakes them, since it may be asked for before the loop runs;
+ * core_workers_left: how many have not said MSG_STOPPED. */
 void core_stop_workers(struct core *core);
 uint32_t core_workers_left(const struct core *core);
 

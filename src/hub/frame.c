@@ -9,6 +9,7 @@ struct frame *frame_create(struct span bytes, uint64_t born_us)
     struct frame *f = mem_alloc(sizeof(*f) + bytes.len);
     atomic_init(&f->refs, 1);
     f->len = (uint32_t)bytes.len;
+    f->tag = 0;
     f->born_us = born_us;
     if (bytes.len)
         memcpy(f->bytes, bytes.ptr, bytes.len);

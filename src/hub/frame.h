@@ -13,6 +13,8 @@
 struct frame {
     atomic_uint refs;
     uint32_t len;     /* bytes */
+    uint64_t tag;     /* of an invalidation: stands for its origin (map_hash); 0: none. Set by who
+                         makes the frame, before it is shared */
     uint64_t born_us; /* monotonic: when the message arrived; 0: a comment or control event, no
                          message */
     char bytes[];

@@ -8,6 +8,7 @@ void mailbox_init(struct mailbox *box, struct lane_wake wake)
     box->head = NULL;
     box->tail = &box->head;
     box->wake = wake;
+    atomic_init(&box->wake_due, false);
 }
 
 void mailbox_fini(struct mailbox *box)
@@ -23,11 +24,20 @@ void mailbox_post(struct mailbox *box, struct msg *m)
 {
     m->next = NULL;
     pthread_mutex_lock(&box->lock);
-    bool was_empty = !box->head;
+    /* Where something lies already, its sender has woken the reader or is about to. */
+    if (!box->head)
+        atomic_store_explicit(&box->wake_due, true, memory_order_relaxed);
     *box->tail = m;
     box->tail = &m->next;
     pthread_mutex_unlock(&box->lock);
-    if (was_empty)
+}
+
+void mailbox_flush(struct mailbox *box)
+{
+    /* The look spares other senders' turns the write. What one posted itself it always sees;
+     * whoever takes the mark wakes at once, so that nobody need wait for the one who set it. */
+    if (atomic_load_explicit(&box->wake_due, memory_order_relaxed) &&
+        atomic_exchange_explicit(&box->wake_due, false, memory_order_acq_rel))
         box->wake.wake(box->wake.ctx);
 }
 
@@ -137,8 +147,6 @@ void downlink_init(struct downlink *d, struct lane_wake wake, uint64_t frame_byt
 {
     mailbox_init(&d->control, wake);
     frame_lane_init(&d->frames, frame_bytes);
-    d->wake = wake;
-    d->wake_due = false;
 }
 
 void downlink_fini(struct downlink *d)
@@ -153,10 +161,15 @@ void downlink_post(struct downlink *d, struct msg *m)
     mailbox_post(&d->control, m);
 }
 
+bool downlink_post_frame(struct downlink *d, const struct lane_entry *e)
+{
+    if (!frame_lane_post(&d->frames, e))
+        return false;
+    atomic_store_explicit(&d->control.wake_due, true, memory_order_relaxed);
+    return true;
+}
+
 void downlink_flush(struct downlink *d)
 {
-    if (!d->wake_due)
-        return;
-    d->wake_due = false;
-    d->wake.wake(d->wake.ctx);
+    mailbox_flush(&d->control);
 }

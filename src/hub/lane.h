@@ -1,8 +1,8 @@
 /*
  * The ways between the core and the workers. A mailbox is a list of messages under a lock that is
  * held for a few instructions; a frame lane is a ring of fixed size with one writer and one reader
- * and no lock. Nobody ever waits on either. The receiver is woken once, when something comes to an
- * empty way.
+ * and no lock. Nobody ever waits on either. Posting wakes nobody: the sender does, once, at the end
+ * of its turn, by a flush. Who posts and sleeps without one leaves the receiver asleep.
  */
 #ifndef HUB_LANE_H
 #define HUB_LANE_H
@@ -26,13 +26,17 @@ struct mailbox {
     pthread_mutex_t lock;
     struct msg *head, **tail;
     struct lane_wake wake;
+    atomic_bool
+        wake_due; /* something came since the last flush, which the reader may not know of */
 };
 
 void mailbox_init(struct mailbox *box, struct lane_wake wake);
 /* mailbox_fini: frees what was never read. */
 void mailbox_fini(struct mailbox *box);
-/* mailbox_post: takes ownership of m. */
+/* mailbox_post: takes ownership of m. A flush must follow before the sender sleeps. */
 void mailbox_post(struct mailbox *box, struct msg *m);
+/* mailbox_flush: wakes the reader if that is due, whichever sender it is that owes it. */
+void mailbox_flush(struct mailbox *box);
 /* mailbox_take: all messages in order, a list by `next`, owned by the caller; NULL when empty. */
 struct msg *mailbox_take(struct mailbox *box);
 
@@ -41,6 +45,9 @@ struct lane_entry {
     struct frame *frame;       /* counted */
     struct shard_topic *topic; /* borrowed, the worker's token */
     uint64_t pub;              /* number of the publication: the same for all its topics */
+    uint64_t id;               /* of a durable message; 0: it is ephemeral */
+    uint64_t channel;          /* stands for the channel's name; 0: not a message */
+    bool latest; /* a slow stream of this channel needs just the newest message of it */
 };
 
 enum { LANE_ENTRIES = 4096 };
@@ -73,8 +80,6 @@ void frame_lane_done(struct frame_lane *lane);
 struct downlink {
     struct mailbox control;
     struct frame_lane frames;
-    struct lane_wake wake;
-    bool wake_due; /* the core's own: posted since the last flush */
 };
 
 /* From all workers to the core. */
@@ -86,7 +91,9 @@ void downlink_init(struct downlink *d, struct lane_wake wake, uint64_t frame_byt
 void downlink_fini(struct downlink *d);
 /* downlink_post: a control message, behind all frames posted so far. Takes ownership. */
 void downlink_post(struct downlink *d, struct msg *m);
-/* downlink_flush: wakes the worker if frames were posted since the last flush; end of a core turn.
+/* downlink_post_frame: as frame_lane_post. */
+bool downlink_post_frame(struct downlink *d, const struct lane_entry *e);
+/* downlink_flush: wakes the worker if anything was posted since the last flush; end of a core turn.
  */
 void downlink_flush(struct downlink *d);
 

@@ -35,6 +35,12 @@ uint32_t outq_written(struct outq *q, size_t bytes);
 
 void outq_clear(struct outq *q);
 
+/* outq_waiting: all bytes that are still to be written. */
+static inline uint64_t outq_waiting(const struct outq *q)
+{
+    return q->count ? q->bytes + q->ring[q->head]->len - q->sent : 0;
+}
+
 static inline bool outq_empty(const struct outq *q)
 {
     return q->count == 0;

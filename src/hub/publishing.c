@@ -57,11 +57,23 @@ static void on_published(void *arg, int err, const char *why, int64_t receivers)
 /* The payload that the channel's namespace wants. */
 static struct span order_payload(struct core *core, const struct publish_order *o)
 {
-    if (!namespaces_find(core->options.namespaces, o->channel)->envelope)
+    const struct namespace_settings *ns = namespaces_find(core->options.namespaces, o->channel);
+    if (ns->durable) /* the event has a field of its own */
+        return core_as_utf8(core, o->data, &core->data);
+    if (!ns->envelope)
         return o->data;
     buf_reset(&core->wrap);
     envelope_write(&core->wrap, o->event, core_as_utf8(core, o->data, &core->data));
     return buf_view(&core->wrap);
+}
+
+static void on_published_durable(void *arg, int err, const char *why, uint64_t id)
+{
+    struct order_ref *ref = arg;
+    ref->ticket->msg->publish->orders[ref->index].id = id;
+    dataset_heard(ref->ticket->core, err ? 0 : id);
+    order_answer(ref->ticket, ref->index, err, why, 0);
+    mem_free(ref);
 }
 
 static bool too_large(struct core *core, struct span payload)
@@ -85,6 +97,19 @@ static void order_send(struct ticket *t, size_t index)
     }
     struct order_ref *ref = mem_alloc(sizeof(*ref));
     *ref = (struct order_ref){.ticket = t, .index = index};
+    const struct namespace_settings *ns = namespaces_find(core->options.namespaces, o->channel);
+    if (ns->durable) {
+        struct broker_publication p = {
+            .channel = core_full_name(core, TOPIC_CHANNEL, o->channel),
+            .event = o->event,
+            .data = payload,
+            .key = o->key,
+            .messages = ns->history_messages,
+            .seconds = ns->history_seconds,
+        };
+        core->broker->ops->publish_durable(core->broker, &p, on_published_durable, ref);
+        return;
+    }
     core->broker->ops->publish(core->broker, core_full_name(core, TOPIC_CHANNEL, o->channel),
                                payload, on_published, ref);
 }
@@ -100,7 +125,7 @@ static void order_count(struct ticket *t, size_t index)
     t->open++; /* the order is not answered before the fences are */
     order_send(t, index);
     struct publish_order *o = &t->msg->publish->orders[index];
-    if (o->err || core->pubs == before) {
+    if (o->err || o->id || core->pubs == before) {
         t->open--;
         return;
     }

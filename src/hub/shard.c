@@ -1,44 +1,7 @@
-#include "hub/shard.h"
-
-#include "base/map.h"
 #include "base/mem.h"
+#include "hub/shard_private.h"
 
 #include <assert.h>
-
-struct subscription {
-    struct shard_topic *topic; /* borrowed: lives while it has a subscriber */
-    uint32_t index;            /* where in topic->members */
-};
-
-/* One place in a topic: who, and the subscription that must hear when the place moves. */
-struct member {
-    struct subscriber *who; /* borrowed */
-    uint32_t sub;           /* index into who->subs */
-};
-
-struct shard_topic {
-    struct member *members; /* owned */
-    uint32_t count, cap;
-    uint32_t goodbyes; /* times the core was told that nobody listens and has not yet answered */
-    enum topic_kind kind;
-    bool wrapped; /* plain and wrapped are topics of their own: the core must know each before it is
-                     owed */
-    bool ready;   /* confirmed: what is published from here on arrives */
-    uint32_t name_len;
-    char name[]; /* NUL-terminated */
-};
-
-struct shard {
-    uint32_t worker;
-    struct uplink *up;             /* borrowed */
-    const struct shard_sink *sink; /* borrowed */
-    void *ctx;                     /* borrowed */
-    struct map *topics[2][2];      /* by enum topic_kind and form; values owned */
-    uint64_t last_pub;             /* the publication fanned out last, */
-    uint32_t last_streams;         /* and how many streams had it */
-    bool up_now;
-    char *reason; /* owned; why the broker is away */
-};
 
 struct shard *shard_create(uint32_t worker, struct uplink *up, const struct shard_sink *sink,
                            void *ctx)
@@ -50,6 +13,7 @@ struct shard *shard_create(uint32_t worker, struct uplink *up, const struct shar
     shard->ctx = ctx;
     for (int i = 0; i < 4; i++)
         shard->topics[i / 2][i % 2] = map_create();
+    shard->pulls = map_create();
     shard->reason = mem_strdup("not connected yet");
     return shard;
 }
@@ -72,14 +36,11 @@ void shard_destroy(struct shard **shard)
         }
         map_destroy(&(*shard)->topics[i / 2][i % 2]);
     }
+    assert(map_size((*shard)->pulls) == 0);
+    map_destroy(&(*shard)->pulls);
     mem_free((*shard)->reason);
     mem_free(*shard);
     *shard = NULL;
-}
-
-static struct span topic_name(const struct shard_topic *t)
-{
-    return span_make(t->name, t->name_len);
 }
 
 static struct map *topic_map(const struct shard *shard, enum topic_kind kind, bool wrapped)
@@ -146,7 +107,7 @@ static void topic_remove(struct shard_topic *t, uint32_t index)
 }
 
 void shard_join(struct shard *shard, struct subscriber *s, const struct shard_want *wants,
-                size_t count)
+                size_t count, const struct shard_resume *resume)
 {
     assert(!s->subs);
     s->subs = mem_alloc(count * sizeof(*s->subs));
@@ -159,6 +120,8 @@ void shard_join(struct shard *shard, struct subscriber *s, const struct shard_wa
             s->waiting++;
         tell_core(shard, MSG_SUBSCRIBE, t);
     }
+    if (s->durable)
+        pull_begin(shard, s, resume);
     if (s->waiting == 0)
         shard->sink->ready(shard->ctx, s);
     else if (!shard->up_now)
@@ -167,6 +130,7 @@ void shard_join(struct shard *shard, struct subscriber *s, const struct shard_wa
 
 void shard_leave(struct shard *shard, struct subscriber *s)
 {
+    pull_end(shard, s);
     for (uint32_t i = 0; i < s->count; i++) {
         struct shard_topic *t = s->subs[i].topic;
         topic_remove(t, s->subs[i].index);
@@ -177,46 +141,7 @@ void shard_leave(struct shard *shard, struct subscriber *s)
         tell_core(shard, MSG_UNSUBSCRIBE, t);
     }
     mem_free(s->subs);
-    *s = (struct subscriber){.wrapped = s->wrapped};
-}
-
-/* A crowd's structs are spread over memory: ask for them before their turn. */
-enum { PREFETCH_WHO = 8, PREFETCH_REST = 4 };
-
-static void prefetch(const struct shard *shard, const struct shard_topic *t, uint32_t i)
-{
-    if (i + PREFETCH_WHO < t->count)
-        __builtin_prefetch(t->members[i + PREFETCH_WHO].who, 1);
-    if (i + PREFETCH_REST < t->count && shard->sink->prefetch)
-        shard->sink->prefetch(shard->ctx, t->members[i + PREFETCH_REST].who);
-}
-
-uint32_t shard_fan_out(struct shard *shard, const struct lane_entry *entries, uint32_t n)
-{
-    const struct shard_topic *t = entries[0].topic;
-    uint64_t last = entries[n - 1].pub;
-    uint32_t given = 0, given_last = 0;
-    for (uint32_t i = 0; i < t->count; i++) {
-        struct subscriber *s = t->members[i].who;
-        uint32_t from = 0;
-        prefetch(shard, t, i);
-#ifndef SLUICE_MUTANT_no_dedup
-        /* The entries of one publication stand together, so just the first can have come before. */
-        from = s->last_pub == entries[0].pub;
-#endif
-        if (from == n)
-            continue;
-        s->last_pub = last;
-        shard->sink->deliver(shard->ctx, s, entries + from, n - from);
-        given += n - from;
-        given_last++;
-    }
-    if (shard->last_pub != last) {
-        shard->last_pub = last;
-        shard->last_streams = 0;
-    }
-    shard->last_streams += given_last;
-    return given;
+    *s = (struct subscriber){.wrapped = s->wrapped, .durable = s->durable};
 }
 
 static void topic_ready(struct shard *shard, struct shard_topic *t)
@@ -233,11 +158,38 @@ static void topic_ready(struct shard *shard, struct shard_topic *t)
     }
 }
 
-static void topic_gap(struct shard *shard, struct shard_topic *t, struct frame *f)
+/* With an id it stands for durable messages up to there: it takes their place in the order. */
+static void topic_gap(struct shard *shard, const struct msg *m)
 {
-    const struct lane_entry gap = {.frame = f};
-    for (uint32_t i = 0; i < t->count; i++)
-        shard->sink->deliver(shard->ctx, t->members[i].who, &gap, 1);
+    const struct lane_entry gap = {.frame = m->frame, .topic = m->topic, .id = m->id};
+    for (uint32_t i = 0; i < m->topic->count; i++)
+        fanout_gap(shard, m->topic->members[i].who, &gap);
+}
+
+/* Beside the order: a cursor stays, or the ids begin anew there. */
+static void topic_lost(struct shard *shard, const struct msg *m)
+{
+    const struct lane_entry gap = {.frame = m->frame, .topic = m->topic};
+    for (uint32_t i = 0; i < m->topic->count; i++) {
+        struct subscriber *s = m->topic->members[i].who;
+        if (s->replaying && pull_reach(s) < m->id)
+            continue;
+        if (m->anew && !s->replaying)
+            s->cursor = m->id;
+        fanout_gap(shard, s, &gap);
+    }
+}
+
+/* To whom it can no longer come in its place it is a gap; the others get it as usual. */
+static void topic_late(struct shard *shard, const struct msg *m)
+{
+    const struct lane_entry gap = {.frame = m->frame, .topic = m->topic};
+    for (uint32_t i = 0; i < m->topic->count; i++) {
+        struct subscriber *s = m->topic->members[i].who;
+        pull_settle(shard, s);
+        if (pull_reach(s) >= m->id)
+            fanout_gap(shard, s, &gap);
+    }
 }
 
 static void topic_refused(struct shard *shard, struct shard_topic *t, const char *why)
@@ -288,17 +240,32 @@ static void answer_fence(struct shard *shard, const struct msg *m)
     mailbox_post(&shard->up->control, answer);
 }
 
-bool shard_handle(struct shard *shard, const struct msg *m)
+bool shard_handle(struct shard *shard, struct msg *m)
 {
     switch (m->type) {
     case MSG_TOPIC_READY:
         topic_ready(shard, m->topic);
         return true;
     case MSG_TOPIC_GAP:
-        topic_gap(shard, m->topic, m->frame);
+        topic_gap(shard, m);
+        return true;
+    case MSG_TOPIC_LOST:
+        topic_lost(shard, m);
         return true;
     case MSG_TOPIC_REFUSED:
         topic_refused(shard, m->topic, m->text);
+        return true;
+    case MSG_TOPIC_LAG:
+        pull_lag(shard, m->topic);
+        return true;
+    case MSG_TOPIC_LATE:
+        topic_late(shard, m);
+        return true;
+    case MSG_SLICE:
+        pull_slice(shard, m);
+        return true;
+    case MSG_FRONTIER:
+        shard->frontier = m->id;
         return true;
     case MSG_TOPIC_GONE:
         topic_gone(shard, m->topic);
@@ -312,6 +279,11 @@ bool shard_handle(struct shard *shard, const struct msg *m)
     default:
         return false;
     }
+}
+
+uint64_t shard_frontier(const struct shard *shard)
+{
+    return shard->frontier;
 }
 
 bool shard_broker_up(const struct shard *shard)

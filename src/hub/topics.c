@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "proto/channel.h"
 #include "proto/glob.h"
 
 struct topics {
@@ -86,6 +87,8 @@ const struct list *topics_patterns(const struct topics *t)
 
 bool topic_matches(const struct topic *pattern, struct span channel)
 {
+    if (span_is(channel, FEED_CHANNEL))
+        return false;
     if (channel.len < pattern->prefix || memcmp(channel.ptr, pattern->name, pattern->prefix) != 0)
         return false;
     return glob_match(topic_span(pattern), channel);

@@ -24,17 +24,31 @@ enum topic_state { TOPIC_OFF, TOPIC_ASKED, TOPIC_ACTIVE, TOPIC_LEAVING };
 struct topic_slot {
     struct shard_topic *token; /* borrowed, the worker's; NULL when nobody there */
     uint32_t count;
-    bool lost; /* frames for it were dropped: a gap is owed */
+    bool lost;   /* ephemeral frames for it were dropped: a gap is owed */
+    bool lagged; /* durable ones were: its streams must ask for them */
 };
+
+/* What the broker is asked for: the channel or pattern itself, and its notices. */
+enum topic_part { PART_PLAIN = 1, PART_NOTES = 2 };
 
 struct topic {
     struct list node;   /* patterns: in order of creation */
     struct list linger; /* in the list of the lingering or of the leaving */
+    struct list settle; /* durable: in the list of those whose fence is not back */
     uint64_t linger_until_us;
     uint64_t streams; /* of all slots */
     enum topic_kind kind;
     enum topic_state state;
-    bool confirmed; /* the broker sends its messages, whatever the state says is wanted */
+    unsigned wanted;    /* parts that were asked for: PART_PLAIN, and PART_NOTES where durable */
+    unsigned confirmed; /* parts whose messages the broker sends, whatever the state says */
+    unsigned leaving;   /* parts whose end was asked for and is not confirmed */
+    uint64_t base;      /* durable: what was published up to here came before the subscription */
+    uint64_t fence;   /* durable: when this one is back, what came between base and the subscription
+                         is known, too */
+    uint64_t indexed; /* durable patterns: all channels that match and changed after it are known */
+    bool awaited;     /* durable: the healing waits for it to be confirmed again */
+    bool index_asked; /* it was there when the look-up that is under way began */
+    bool mixed;       /* a durable pattern that may also match ephemeral channels */
     bool had; /* was confirmed before the broker went: a gap is owed at the next confirmation */
     char *refused;   /* owned; why the broker will not have it; NULL */
     uint32_t prefix; /* patterns: how many leading bytes are literal */

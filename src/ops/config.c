@@ -88,7 +88,7 @@ static int load_layers(const char *path, struct span text, char *const *env,
     if (err == 0)
         err = config_flags_apply(config, flags, why);
     if (err == 0)
-        err = config_finish(config, why);
+        err = config_finish(config, env, why);
     if (err == 0)
         *out = config;
     else

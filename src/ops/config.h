@@ -6,6 +6,7 @@
 #define OPS_CONFIG_H
 
 #include "base/buf.h"
+#include "proto/webhook_rule.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,22 @@ struct config_namespace {
     uint64_t history_seconds;  /* 3600 unless given */
     enum config_payload payload;
     enum config_slow slow;
+};
+
+/* A secret: at most one of the three is given; then `value` holds it. */
+struct config_secret {
+    char *value;      /* owned; "" for none; never shown */
+    char *file, *env; /* owned; where it was read from; "" */
+};
+
+struct config_webhook {
+    char *name; /* owned; the first member: a map's struct begins with its name */
+    bool has_signature;
+    struct webhook_signature signature; /* its secret lies in `secret`, and is borrowed here */
+    struct config_secret secret;
+    struct webhook_delivery delivery;
+    struct webhook_rule *rules; /* owned */
+    size_t rule_count;
 };
 
 struct config {
@@ -67,6 +84,14 @@ struct config {
     size_t key_count;
     struct config_namespace *namespaces; /* the last one matches everything: appended if need be */
     size_t namespace_count;
+    struct {
+        struct config_secret secret; /* of POST /revalidate */
+        char *tag_prefix;
+        char **tracking_prefixes; /* owned; none covers another */
+        size_t tracking_prefix_count;
+        struct config_webhook *webhooks;
+        size_t webhook_count;
+    } invalidation;
     struct config_sources *sources; /* owned; where each value came from, for config_print */
 };
 

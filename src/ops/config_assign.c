@@ -228,6 +228,8 @@ int assign_text(const struct assignment *a, struct span text)
         return assign_digest(a, text);
     case SETTING_GROUP:
     case SETTING_ARRAY:
+    case SETTING_MAP:
+    case SETTING_FIELDS:
         break;
     }
     return assign_fail(a, "can be set in the file only");
@@ -264,17 +266,30 @@ static void clear_list(const struct setting *s, void *base)
     *count = 0;
 }
 
-/* The structs of an array: first what the rows below it own, then the array. */
+/* The structs of an array or map: first what the rows below it own, then the array. */
 static void clear_array(const struct setting *s, void *base)
 {
     void **field = field_of(s, base);
-    size_t *count = count_of(s, base), len = strlen(s->path);
+    size_t *count = count_of(s, base);
     for (size_t row = 0; row < config_table_size; row++) {
         const struct setting *below = &config_table[row];
-        if (strncmp(below->path, s->path, len) != 0 || below->path[len] != '[')
-            continue;
-        for (size_t i = 0; i < *count; i++)
+        for (size_t i = 0; setting_is_below(below, s) && i < *count; i++)
             setting_clear(below, (char *)*field + i * s->size);
+    }
+    for (size_t i = 0; s->type == SETTING_MAP && i < *count; i++)
+        mem_free(*(char **)(void *)((char *)*field + i * s->size));
+    mem_free(*field);
+    *field = NULL;
+    *count = 0;
+}
+
+static void clear_fields(const struct setting *s, void *base)
+{
+    struct webhook_condition **field = field_of(s, base);
+    size_t *count = count_of(s, base);
+    for (size_t i = 0; i < *count; i++) {
+        mem_free((*field)[i].field);
+        mem_free((*field)[i].value);
     }
     mem_free(*field);
     *field = NULL;
@@ -289,7 +304,9 @@ void setting_clear(const struct setting *s, void *base)
         *field = NULL;
     } else if (s->type == SETTING_LIST) {
         clear_list(s, base);
-    } else if (s->type == SETTING_ARRAY) {
+    } else if (s->type == SETTING_ARRAY || s->type == SETTING_MAP) {
         clear_array(s, base);
+    } else if (s->type == SETTING_FIELDS) {
+        clear_fields(s, base);
     }
 }

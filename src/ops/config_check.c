@@ -3,6 +3,8 @@
 #include "ops/config.h"
 #include "proto/channel.h"
 #include "proto/cidr.h"
+#include "proto/invalidation.h"
+#include "proto/json_path.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -294,4 +296,48 @@ const char *check_scope(struct span scope)
     if (glob.len == 0)
         return "has no glob behind publish:";
     return channel_pattern_error(glob, MAX_GLOB_BYTES);
+}
+
+const char *check_secret(struct span secret)
+{
+    for (size_t i = 0; i < secret.len; i++)
+        if ((unsigned char)secret.ptr[i] < 0x20 || secret.ptr[i] == 0x7f)
+            return "has a control character";
+    return NULL;
+}
+
+const char *check_webhook_name(struct span name)
+{
+    return name.len > 64 ? "is longer than 64 bytes" : check_key_name(name);
+}
+
+static bool is_variable_byte(char c)
+{
+    return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+const char *check_variable(struct span name)
+{
+    return all_of(name, is_variable_byte) ? NULL : "has a character that is not allowed in it";
+}
+
+/* A token of RFC 9110, 5.6.2. */
+static bool is_header_byte(char c)
+{
+    return c && (is_name_byte(c) || strchr("!#$%&'*+^`|~", c));
+}
+
+const char *check_header_name(struct span name)
+{
+    return all_of(name, is_header_byte) ? NULL : "has a character that no header's name has";
+}
+
+const char *check_field(struct span path)
+{
+    return path.len ? json_path_error(path) : NULL;
+}
+
+const char *check_redis_prefix(struct span prefix)
+{
+    return prefix.len ? invalidation_name_error(INVALIDATION_KEYS, prefix) : NULL;
 }

@@ -19,6 +19,13 @@ const char *check_channel_prefix(struct span prefix);
 const char *check_origin(struct span origin); /* or "*" */
 const char *check_key_name(struct span name);
 const char *check_scope(struct span scope);
+/* These are good when empty. */
+const char *check_secret(struct span secret);
+const char *check_webhook_name(struct span name);
+const char *check_variable(struct span name);
+const char *check_header_name(struct span name);
+const char *check_field(struct span path);
+const char *check_redis_prefix(struct span prefix);
 
 /* listen_is_private: only this host can reach it: a loopback address or a unix socket. */
 bool listen_is_private(struct span entry);

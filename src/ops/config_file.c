@@ -102,7 +102,8 @@ static enum json_kind kind_of(const struct setting *s)
         [SETTING_BOOL] = JSON_LITERAL,  [SETTING_NUMBER] = JSON_NUMBER,
         [SETTING_TEXT] = JSON_STRING,   [SETTING_LIST] = JSON_ARRAY,
         [SETTING_CHOICE] = JSON_STRING, [SETTING_DIGEST] = JSON_STRING,
-        [SETTING_GROUP] = JSON_OBJECT,  [SETTING_ARRAY] = JSON_ARRAY};
+        [SETTING_GROUP] = JSON_OBJECT,  [SETTING_ARRAY] = JSON_ARRAY,
+        [SETTING_MAP] = JSON_OBJECT,    [SETTING_FIELDS] = JSON_OBJECT};
     return kinds[s->type];
 }
 
@@ -158,14 +159,22 @@ static bool has_member(const struct json_node *object, struct span name)
     return false;
 }
 
-/* In an array's struct a row without a default must be given; a group's rows are not asked for. */
+/* Must the member `name` of the level be there? Not one of its members, which are asked for where
+ * it is. */
+static bool is_required(const struct setting *s, const struct level *level, struct span name)
+{
+    bool own = name.len > 0 && strlen(level->key) + name.len == strlen(s->path);
+    return own && !s->fallback && (!setting_is_file_only(s) || s->min > 0);
+}
+
+/* Within an array's struct a row without a default must be given. */
 static int check_required(const struct walk *w, const struct json_node *object,
                           const struct level *level)
 {
     for (size_t i = 0; i < config_table_size; i++) {
         const struct setting *s = &config_table[i];
         struct span name = setting_child(s, span_of(level->key));
-        if (name.len == 0 || s->fallback || s->type == SETTING_GROUP || has_member(object, name))
+        if (!is_required(s, level, name) || has_member(object, name))
             continue;
         struct buf path = {0}, line = {0};
         buf_printf(&path, "%s%.*s", level->path, (int)name.len, name.ptr);
@@ -180,11 +189,11 @@ static int check_required(const struct walk *w, const struct json_node *object,
 }
 
 static int apply_element(const struct walk *w, const struct json_node *element,
-                         const struct setting *s, const char *array_path, size_t i, void *base)
+                         const struct setting *s, const char *shown, void *base)
 {
     struct buf key = {0}, path = {0};
     int err;
-    buf_printf(&path, "%s[%zu]", array_path, i);
+    buf_str(&path, shown);
     if (element->kind != JSON_OBJECT) {
         err = fail_kind(w, element, s, buf_cstr(&path), JSON_OBJECT);
         goto out;
@@ -192,6 +201,7 @@ static int apply_element(const struct walk *w, const struct json_node *element,
     buf_printf(&key, "%s[].", s->path);
     buf_byte(&path, '.');
     struct level level = {.key = buf_cstr(&key), .path = buf_cstr(&path), .base = base};
+    sources_set(w->config->sources, shown, w->source);
     assign_defaults(w->config, level.key, base);
     err = walk_object(w, element, &level);
     if (err == 0)
@@ -202,19 +212,111 @@ out:
     return err;
 }
 
+/* `path: "name" has …; valid: …` about the name of a member that is no setting's. */
+static int fail_name(const struct walk *w, const struct json_node *member, const struct setting *s,
+                     const char *path, const char *problem)
+{
+    struct buf line = {0};
+    show_quoted(&line, span_of(member->name));
+    buf_printf(&line, " %s; valid: %s", problem, s->valid);
+    int err = fail_node(w, member, s, path, buf_cstr(&line));
+    buf_free(&line);
+    return err;
+}
+
+/* The path of an element; a map's element is also given its name. */
+static int name_element(const struct walk *w, const struct json_node *e, const struct setting *s,
+                        size_t i, struct buf *path, void *base)
+{
+    if (s->type == SETTING_ARRAY) {
+        buf_printf(path, "[%zu]", i);
+        return 0;
+    }
+    const char *problem = e->name[0] ? s->check(span_of(e->name)) : "is empty";
+    if (problem)
+        return fail_name(w, e, s, buf_cstr(path), problem);
+    *(char **)base = mem_strdup(e->name);
+    buf_printf(path, ".%s", e->name);
+    return 0;
+}
+
+static int check_count(const struct walk *w, const struct json_node *node, const struct setting *s,
+                       const char *path, size_t count)
+{
+    struct buf line = {0};
+    if (count >= s->min && count <= s->max)
+        return 0;
+    buf_printf(&line, "has %zu entries; valid: %zu to %zu", count, (size_t)s->min, (size_t)s->max);
+    int err = fail_node(w, node, s, path, buf_cstr(&line));
+    buf_free(&line);
+    return err;
+}
+
 static int apply_array(const struct walk *w, const struct json_node *node, const struct setting *s,
                        const char *path, void *base)
 {
     size_t count = 0, i = 0;
     for (const struct json_node *e = node->child; e; e = e->next)
         count++; /* the reader has bounded it */
+    if (check_count(w, node, s, path, count) != 0)
+        return ERR_INVALID;
     void *elements = mem_zalloc((count + 1) * s->size);
     setting_clear(s, base);
     *(void **)(void *)((char *)base + s->offset) = elements;
     *(size_t *)(void *)((char *)base + s->count_offset) = count;
     sources_set(w->config->sources, path, w->source);
-    for (const struct json_node *e = node->child; e; e = e->next, i++)
-        if (apply_element(w, e, s, path, i, (char *)elements + i * s->size) != 0)
+    int err = 0;
+    for (const struct json_node *e = node->child; e && err == 0; e = e->next, i++) {
+        void *element = (char *)elements + i * s->size;
+        struct buf shown = {0};
+        buf_str(&shown, path);
+        err = name_element(w, e, s, i, &shown, element);
+        if (err == 0)
+            err = apply_element(w, e, s, buf_cstr(&shown), element);
+        buf_free(&shown);
+    }
+    return err;
+}
+
+static int apply_field(const struct walk *w, const struct json_node *member,
+                       const struct setting *s, const char *path, struct webhook_condition *field)
+{
+    const char *problem = s->check(span_of(member->name));
+    struct buf shown = {0}, line = {0};
+    int err = 0;
+    if (problem)
+        return fail_name(w, member, s, path, problem);
+    buf_printf(&shown, "%s.", path);
+    show_escaped(&shown, span_of(member->name));
+    if (member->kind == JSON_OBJECT || member->kind == JSON_ARRAY) {
+        buf_printf(&line, "expected a string, a number, true, false or null, found %s",
+                   json_kind_name(member->kind));
+        err = fail_node(w, member, s, buf_cstr(&shown), buf_cstr(&line));
+    } else {
+        *field = (struct webhook_condition){.field = mem_strdup(member->name),
+                                            .kind = member->kind,
+                                            .value = mem_strdup(member->text)};
+    }
+    buf_free(&shown);
+    buf_free(&line);
+    return err;
+}
+
+static int apply_fields(const struct walk *w, const struct json_node *node, const struct setting *s,
+                        const char *path, void *base)
+{
+    size_t count = 0;
+    for (const struct json_node *e = node->child; e; e = e->next)
+        count++;
+    if (check_count(w, node, s, path, count) != 0)
+        return ERR_INVALID;
+    struct webhook_condition *fields = mem_zalloc((count + 1) * sizeof(*fields));
+    setting_clear(s, base);
+    *(void **)(void *)((char *)base + s->offset) = fields;
+    *(size_t *)(void *)((char *)base + s->count_offset) = count;
+    sources_set(w->config->sources, path, w->source);
+    for (const struct json_node *e = node->child; e; e = e->next)
+        if (apply_field(w, e, s, path, fields++) != 0)
             return ERR_INVALID;
     return 0;
 }
@@ -224,13 +326,16 @@ static int apply_setting(const struct walk *w, const struct json_node *node,
 {
     if (node->kind != kind_of(s))
         return fail_kind(w, node, s, path, kind_of(s));
-    if (s->type == SETTING_ARRAY)
+    if (s->type == SETTING_ARRAY || s->type == SETTING_MAP)
         return apply_array(w, node, s, path, below->base);
+    if (s->type == SETTING_FIELDS)
+        return apply_fields(w, node, s, path, below->base);
     if (s->type != SETTING_GROUP)
         return apply_value(w, node, s, path, below->base);
     *(bool *)(void *)((char *)below->base + s->offset) = true;
     sources_set(w->config->sources, path, w->source);
-    return walk_object(w, node, below);
+    int err = walk_object(w, node, below);
+    return err ? err : check_required(w, node, below);
 }
 
 static int apply_member(const struct walk *w, const struct json_node *member,

@@ -102,25 +102,6 @@ static int check_keys(const struct config *c, struct buf *why)
     return 0;
 }
 
-/* What the file format has and this version has not. */
-static int check_namespaces(const struct config *c, struct buf *why)
-{
-    for (size_t i = 0; i < c->namespace_count; i++) {
-        const struct config_namespace *ns = &c->namespaces[i];
-        const char *member = ns->durable ? "history" : "slow";
-        if (!ns->durable && ns->slow != CONFIG_SLOW_LATEST)
-            continue;
-        struct buf path = {0};
-        buf_printf(&path, "namespaces[%zu].%s", i, member);
-        int err = fail(c, why, buf_cstr(&path),
-                       ns->durable ? "durable channels are not in this version"
-                                   : "\"latest\" is not in this version; valid: disconnect");
-        buf_free(&path);
-        return err;
-    }
-    return 0;
-}
-
 static bool matches_everything(const struct config_namespace *ns)
 {
     return ns->match[strspn(ns->match, "*")] == '\0';
@@ -160,12 +141,12 @@ static void settle_workers(struct config *c)
     c->workers = count_cpus();
 }
 
-int config_finish(struct config *config, struct buf *why)
+int config_finish(struct config *config, char *const *env, struct buf *why)
 {
     if (check_open(config, why) != 0 || check_tls(config, why) != 0 ||
         check_listeners(config, why) != 0 || check_proxies(config, why) != 0 ||
         check_cors(config, why) != 0 || check_keys(config, why) != 0 ||
-        check_namespaces(config, why) != 0)
+        config_finish_bus(config, env, why) != 0)
         return ERR_INVALID;
     append_last_namespace(config);
     settle_workers(config);

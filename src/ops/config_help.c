@@ -14,7 +14,9 @@ static const char *value_word(const struct setting *s)
                                         [SETTING_CHOICE] = "WORD",
                                         [SETTING_DIGEST] = "HEX",
                                         [SETTING_GROUP] = "",
-                                        [SETTING_ARRAY] = ""};
+                                        [SETTING_ARRAY] = "",
+                                        [SETTING_MAP] = "",
+                                        [SETTING_FIELDS] = ""};
     return words[s->type];
 }
 
@@ -24,14 +26,15 @@ static const char *type_name(const struct setting *s)
         [SETTING_BOOL] = "true or false", [SETTING_NUMBER] = "whole number",
         [SETTING_TEXT] = "string",        [SETTING_LIST] = "list of strings",
         [SETTING_CHOICE] = "one of",      [SETTING_DIGEST] = "string",
-        [SETTING_GROUP] = "object",       [SETTING_ARRAY] = "list of objects"};
+        [SETTING_GROUP] = "object",       [SETTING_ARRAY] = "list of objects",
+        [SETTING_MAP] = "object",         [SETTING_FIELDS] = "object"};
     return names[s->type];
 }
 
 static const char *shown_default(const struct setting *s)
 {
     if (!s->fallback)
-        return s->type == SETTING_ARRAY || s->type == SETTING_GROUP ? "none" : "must be given";
+        return setting_is_file_only(s) && s->min == 0 ? "none" : "must be given";
     return *s->fallback ? s->fallback : "empty";
 }
 
@@ -71,12 +74,12 @@ static void help_row(struct buf *out, const struct setting *s)
 
 void config_help(struct buf *out)
 {
-    buf_str(out,
-            "Settings come from the defaults, then a JSON file, then the environment, then\n"
-            "these flags; each later one wins. API keys and namespaces are in the file only.\n\n"
-            "  --config PATH\n      The JSON file; environment: SLUICE_CONFIG\n");
+    buf_str(out, "Settings come from the defaults, then a JSON file, then the environment, then\n"
+                 "these flags; each later one wins. API keys, namespaces and webhooks are in the\n"
+                 "file only.\n\n"
+                 "  --config PATH\n      The JSON file; environment: SLUICE_CONFIG\n");
     for (size_t i = 0; i < config_table_size; i++)
-        if (setting_top(&config_table[i]) && config_table[i].type != SETTING_ARRAY)
+        if (setting_top(&config_table[i]) && !setting_is_file_only(&config_table[i]))
             help_row(out, &config_table[i]);
 }
 
@@ -99,6 +102,9 @@ static void append_valid_cell(struct buf *out, const struct setting *s)
     buf_str(out, type_name(s));
     if (s->type == SETTING_CHOICE) {
         buf_printf(out, " %s", buf_cstr(&valid));
+    } else if (s->type == SETTING_MAP || s->type == SETTING_FIELDS) {
+        buf_str(out, "; its members' names: ");
+        append_cell(out, s->valid);
     } else if (s->type != SETTING_BOOL && s->type != SETTING_GROUP && s->type != SETTING_ARRAY) {
         buf_str(out, ": ");
         append_cell(out, buf_cstr(&valid));
@@ -125,7 +131,7 @@ static void reference_table(struct buf *out, bool top)
     buf_str(out, "| setting | valid | default | what it is |\n| --- | --- | --- | --- |\n");
     for (size_t i = 0; i < config_table_size; i++) {
         const struct setting *s = &config_table[i];
-        if ((setting_top(s) && s->type != SETTING_ARRAY) == top)
+        if ((setting_top(s) && !setting_is_file_only(s)) == top)
             reference_row(out, s);
     }
 }
@@ -135,7 +141,7 @@ static void reference_names(struct buf *out)
     buf_str(out, "| setting | flag | variable |\n| --- | --- | --- |\n");
     for (size_t i = 0; i < config_table_size; i++) {
         const struct setting *s = &config_table[i];
-        if (!setting_top(s) || s->type == SETTING_ARRAY)
+        if (!setting_top(s) || setting_is_file_only(s))
             continue;
         buf_printf(out, "| `%s` | `", s->path);
         setting_flag_name(out, s);
@@ -166,11 +172,15 @@ static const char file_only[] = "\n## In the file only\n\n";
 static const char notes[] = "\nA scope is `publish:GLOB` (a Redis glob over channel names: "
                             "`publish:orders.*`; `publish:*` is every\n"
                             "channel), `invalidate`, `peer` or `stats`.\n\n"
-                            "`deploy/sluice.example.json` has every setting; the digests in it are "
-                            "nobody's: put your own there.\n\n"
+                            "`deploy/sluice.example.json` has every setting; the digests and "
+                            "secrets in it are nobody's: put your own there.\n\n"
                             "Every channel has a namespace: unless one of them has the match `*`, "
                             "the namespace `{\"match\":\"*\"}` is put\n"
                             "behind the last one.\n\n"
+                            "A secret of the invalidation bus is given as `secret`, as "
+                            "`secret_file` (a file that holds it, with\n"
+                            "or without a line end) or as `secret_env` (a variable that does), in "
+                            "one of these ways only.\n\n"
                             "## Names\n\n";
 
 static const char variables[] =

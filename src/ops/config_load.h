@@ -80,9 +80,12 @@ void config_flags_free(struct config_flags *flags);
 
 /*
  * config_finish: what can be judged only when all layers have spoken, and what is filled in then:
- * the number of workers, the last namespace.
+ * the number of workers, the last namespace, secrets that lie elsewhere.
  */
-int config_finish(struct config *config, struct buf *why);
+int config_finish(struct config *config, char *const *env, struct buf *why);
+
+/* config_finish_bus: its part for the invalidation bus: reads the secrets, too. */
+int config_finish_bus(struct config *config, char *const *env, struct buf *why);
 
 /* config_load_text: as config_load, with the text of a file that nobody reads from the disk. */
 int config_load_text(const char *path, struct span text, int argc, char *const *argv,

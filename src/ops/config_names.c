@@ -10,7 +10,7 @@ void show_unknown_name(struct buf *out, struct span name, enum name_kind kind)
     struct span *valid = mem_alloc((config_table_size + 1) * sizeof(*valid));
     size_t *ends = mem_alloc((config_table_size + 1) * sizeof(*ends)), count = 0;
     for (size_t i = 0; i < config_table_size; i++) {
-        if (!setting_top(&config_table[i]) || config_table[i].type == SETTING_ARRAY)
+        if (!setting_top(&config_table[i]) || setting_is_file_only(&config_table[i]))
             continue;
         if (kind == NAME_FLAG)
             setting_flag_name(&names, &config_table[i]);

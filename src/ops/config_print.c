@@ -30,7 +30,7 @@ static void add_line(struct print *p, const struct setting *s, const void *base,
     p->lines[p->count++] = (struct print_line){mem_strdup(path), buf_take(&value)};
 }
 
-/* The row of a group's member counts only where the group is there; history is the only one. */
+/* The row of a group's member counts only where the group is there. */
 static bool group_absent(const struct setting *s, const void *base)
 {
     bool absent = false;
@@ -44,30 +44,42 @@ static bool group_absent(const struct setting *s, const void *base)
     return absent;
 }
 
-static void add_element(struct print *p, const struct setting *array, size_t i, const void *base)
+/* Recursion as deep as the table nests arrays. */
+static void add_row(struct print *p, const struct setting *s, const char *base, const char *path);
+
+static void add_element(struct print *p, const struct setting *array, const char *element,
+                        const char *element_path)
 {
-    size_t skip = strlen(array->path);
+    size_t skip = strlen(array->path) + 2; /* "[]" */
     for (size_t row = 0; row < config_table_size; row++) {
         const struct setting *s = &config_table[row];
-        if (strncmp(s->path, array->path, skip) != 0 || s->path[skip] != '[' ||
-            s->type == SETTING_GROUP || group_absent(s, base))
+        if (!setting_is_below(s, array) || s->type == SETTING_GROUP || group_absent(s, element))
             continue;
         struct buf path = {0};
-        buf_printf(&path, "%s[%zu]%s", array->path, i, s->path + skip + 2);
-        add_line(p, s, base, buf_cstr(&path));
+        buf_printf(&path, "%s%s", element_path, s->path + skip);
+        add_row(p, s, element, buf_cstr(&path));
         buf_free(&path);
     }
 }
 
-static void add_array(struct print *p, const struct setting *s)
+static void add_row(struct print *p, const struct setting *s, const char *base, const char *path)
 {
-    const char *base = (const char *)p->config;
-    size_t count = *(const size_t *)(const void *)(base + s->count_offset);
-    const char *elements = *(char *const *)(const void *)(base + s->offset);
+    bool map = s->type == SETTING_MAP;
+    size_t count = 0;
+    if (map || s->type == SETTING_ARRAY)
+        count = *(const size_t *)(const void *)(base + s->count_offset);
     if (count == 0)
-        add_line(p, s, base, s->path);
-    for (size_t i = 0; i < count; i++)
-        add_element(p, s, i, elements + i * s->size);
+        add_line(p, s, base, path);
+    for (size_t i = 0; i < count; i++) {
+        const char *element = *(char *const *)(const void *)(base + s->offset) + i * s->size;
+        struct buf shown = {0};
+        if (map)
+            buf_printf(&shown, "%s.%s", path, *(char *const *)(const void *)element);
+        else
+            buf_printf(&shown, "%s[%zu]", path, i);
+        add_element(p, s, element, buf_cstr(&shown));
+        buf_free(&shown);
+    }
 }
 
 static size_t widest(const struct print *p, bool values)
@@ -86,10 +98,8 @@ void config_print(const struct config *config, struct buf *out)
     struct print p = {.config = config};
     for (size_t i = 0; i < config_table_size; i++) {
         const struct setting *s = &config_table[i];
-        if (setting_top(s) && s->type == SETTING_ARRAY)
-            add_array(&p, s);
-        else if (setting_top(s))
-            add_line(&p, s, config, s->path);
+        if (setting_top(s))
+            add_row(&p, s, (const char *)config, s->path);
     }
     int paths = (int)widest(&p, false), values = (int)widest(&p, true);
     for (size_t i = 0; i < p.count; i++) {

@@ -18,6 +18,19 @@ bool setting_top(const struct setting *s)
     return strchr(s->path, '[') == NULL;
 }
 
+bool setting_is_file_only(const struct setting *s)
+{
+    return s->type == SETTING_ARRAY || s->type == SETTING_MAP || s->type == SETTING_FIELDS ||
+           s->type == SETTING_GROUP;
+}
+
+bool setting_is_below(const struct setting *s, const struct setting *array)
+{
+    size_t len = strlen(array->path);
+    return strncmp(s->path, array->path, len) == 0 && s->path[len] == '[' &&
+           !strchr(s->path + len + 1, '[');
+}
+
 bool setting_has_below(struct span prefix)
 {
     for (size_t i = 0; i < config_table_size; i++)
@@ -107,6 +120,10 @@ void setting_describe_valid(struct buf *out, const struct setting *s)
         break;
     case SETTING_ARRAY:
         buf_str(out, "an array of objects, in the file");
+        break;
+    case SETTING_MAP:
+    case SETTING_FIELDS:
+        buf_printf(out, "an object, in the file; its members' names: %s", s->valid);
         break;
     }
 }

@@ -3,6 +3,8 @@
 #include "ops/config.h"
 #include "ops/config_check.h"
 #include "proto/channel.h"
+#include "proto/json_path.h"
+#include "proto/template.h"
 
 static const char *const broker_words[] = {
     [CONFIG_BROKER_REDIS] = "redis", [CONFIG_BROKER_MEMORY] = "memory", NULL};
@@ -12,13 +14,21 @@ static const char *const payload_words[] = {
     [CONFIG_PAYLOAD_RAW] = "raw", [CONFIG_PAYLOAD_ENVELOPE] = "envelope", NULL};
 static const char *const slow_words[] = {
     [CONFIG_SLOW_DISCONNECT] = "disconnect", [CONFIG_SLOW_LATEST] = "latest", NULL};
+static const char *const form_words[] = {[SIGNATURE_BODY] = "body",
+                                         [SIGNATURE_STRIPE] = "stripe",
+                                         [SIGNATURE_CONTENTFUL] = "contentful",
+                                         [SIGNATURE_TOKEN] = "token",
+                                         NULL};
+static const char *const encoding_words[] = {
+    [SIGNATURE_HEX] = "hex", [SIGNATURE_BASE64] = "base64", NULL};
 
-#define KIB             ((uint64_t)1024)
-#define MIB             (KIB * 1024)
-#define GIB             (MIB * 1024)
-#define MANY            10000000 /* more connections than any process has */
-#define MOST_ELEMENTS   1000
-#define MOST_PATH_BYTES 4095
+#define KIB               ((uint64_t)1024)
+#define MIB               (KIB * 1024)
+#define GIB               (MIB * 1024)
+#define MANY              10000000 /* more connections than any process has */
+#define MOST_ELEMENTS     1000
+#define MOST_PATH_BYTES   4095
+#define MOST_SECRET_BYTES 1024
 
 /* Where a row's field is: the designated initialisers that every row of its kind shares. */
 #define FIELD(type_, member_)                                                                      \
@@ -26,6 +36,18 @@ static const char *const slow_words[] = {
 #define ENTRIES(type_, member_, count_)                                                            \
     .offset = offsetof(struct type_, member_), .count_offset = offsetof(struct type_, count_)
 #define RANGE(min_, max_) .min = (min_), .max = (max_)
+
+/* The four lists of a rule's templates. */
+#define TEMPLATES(name_, list_, help_)                                                             \
+    {                                                                                              \
+        .path = "invalidation.webhooks[].rules[]." name_, .type = SETTING_LIST,                    \
+        ENTRIES(webhook_rule, lists[list_].templates, lists[list_].count), RANGE(0, 100),          \
+        .fallback = "", .check = template_error,                                                   \
+        .valid =                                                                                   \
+            "templates such as product:{data.id}: {field} is a string or a number of the body, "   \
+            "by its path",                                                                         \
+        .help = (help_)                                                                            \
+    }
 
 const struct setting config_table[] = {
     {.path = "listen",
@@ -108,8 +130,9 @@ const struct setting config_table[] = {
      RANGE(MIB, 1024 * GIB),
      .fallback = "67108864",
      .unit = "bytes",
-     .help =
-         "Memory for recent messages that are kept for replay. Without effect in this version."},
+     .help = "Memory for recent durable messages, of all channels together. Past it those of the "
+             "longest "
+             "idle channels go first, and replay reads Redis."},
     {.path = "unix.mode",
      .restart = true,
      .type = SETTING_TEXT,
@@ -212,8 +235,9 @@ const struct setting config_table[] = {
      .fallback = "0",
      .unit = "connections",
      .help =
-         "Connections at one time; 0 is the descriptor limit less a reserve. A stream beyond it is "
-         "told sluice.busy, publishing and the page answer 503."},
+         "Connections at one time, and over HTTP/2 the streams beyond each one's first; 0 is the "
+         "descriptor limit less a reserve. A stream beyond it is told sluice.busy, publishing and "
+         "the page answer 503."},
     {.path = "limits.per_address",
      .restart = true,
      .type = SETTING_NUMBER,
@@ -221,9 +245,8 @@ const struct setting config_table[] = {
      RANGE(0, MANY),
      .fallback = "0",
      .unit = "connections",
-     .help =
-         "Connections at one time from one address; 0 is no limit. Who is beyond it is told the "
-         "same."},
+     .help = "Connections at one time from one address, counted and refused as for "
+             "limits.connections; 0 is no limit."},
     {.path = "limits.channels",
      .type = SETTING_NUMBER,
      FIELD(config, limits.channels),
@@ -310,7 +333,8 @@ const struct setting config_table[] = {
     {.path = "namespaces[].history",
      .type = SETTING_GROUP,
      FIELD(config_namespace, durable),
-     .help = "Makes the channels durable. Not in this version: refused."},
+     .help = "Makes the channels durable: their messages have ids, and a client that was away gets "
+             "what it has missed. Redis keeps it; either limit below ends a message's time."},
     {.path = "namespaces[].history.messages",
      .type = SETTING_NUMBER,
      FIELD(config_namespace, history_messages),
@@ -336,8 +360,161 @@ const struct setting config_table[] = {
      FIELD(config_namespace, slow),
      .fallback = "disconnect",
      .words = slow_words,
-     .help =
-         "What happens to a client that reads too slowly. latest is not in this version: refused."},
+     .help = "What happens when more than limits.queue_bytes wait for a client. disconnect: the "
+             "stream ends; on a durable channel it goes on from the history instead. latest: a "
+             "client whose socket takes no more gets just the newest message of each channel."},
+    {.path = "invalidation.secret",
+     .type = SETTING_TEXT,
+     .secret = SETTING_SECRET,
+     FIELD(config, invalidation.secret.value),
+     RANGE(0, MOST_SECRET_BYTES),
+     .fallback = "",
+     .check = check_secret,
+     .valid = "1 to 1024 bytes without control characters",
+     .help = "What POST /revalidate must show; without one it is not served."},
+    {.path = "invalidation.secret_file",
+     .type = SETTING_TEXT,
+     FIELD(config, invalidation.secret.file),
+     RANGE(0, MOST_PATH_BYTES),
+     .fallback = "",
+     .valid = "empty, or the path of a file",
+     .help = "A file that holds that secret."},
+    {.path = "invalidation.secret_env",
+     .type = SETTING_TEXT,
+     FIELD(config, invalidation.secret.env),
+     RANGE(0, 200),
+     .fallback = "",
+     .check = check_variable,
+     .valid = "empty, or the name of a variable, of A-Z a-z 0-9 _",
+     .help = "A variable that holds that secret."},
+    {.path = "invalidation.tag_prefix",
+     .type = SETTING_TEXT,
+     FIELD(config, invalidation.tag_prefix),
+     RANGE(1, 200),
+     .fallback = "tag:",
+     .check = check_redis_prefix,
+     .valid = "what a key may begin with: 1 to 200 bytes, no control characters, not sluice:",
+     .help = "Put before a tag to make the name of the Redis set that holds the tag's keys."},
+    {.path = "invalidation.tracking.prefixes",
+     .restart = true,
+     .type = SETTING_LIST,
+     ENTRIES(config, invalidation.tracking_prefixes, invalidation.tracking_prefix_count),
+     RANGE(0, 100),
+     .fallback = "",
+     .check = check_redis_prefix,
+     .valid = "what keys begin with, such as product:; none may cover another, nor sluice:",
+     .help = "Any change of a key that begins with one of these, by anyone, expiry included, is "
+             "announced as an invalidation of that key (broker redis)."},
+    {.path = "invalidation.webhooks",
+     .type = SETTING_MAP,
+     ENTRIES(config, invalidation.webhooks, invalidation.webhook_count),
+     .size = sizeof(struct config_webhook),
+     RANGE(0, MOST_ELEMENTS),
+     .check = check_webhook_name,
+     .valid = "1 to 64 of a-z A-Z 0-9 _ - .",
+     .help = "Webhooks of shops and content systems: the member cms is what POST /webhooks/cms "
+             "takes."},
+    {.path = "invalidation.webhooks[].signature",
+     .type = SETTING_GROUP,
+     FIELD(config_webhook, has_signature),
+     RANGE(1, 1),
+     .help = "How the sender proves who it is, which is all that lets it in."},
+    {.path = "invalidation.webhooks[].signature.form",
+     .type = SETTING_CHOICE,
+     FIELD(config_webhook, signature.form),
+     .fallback = "body",
+     .words = form_words,
+     .help = "body: an HMAC-SHA256 of the body, as GitHub and Shopify send it. stripe: "
+             "t=…,v1=… over the time and the body. contentful: over the method, the path, the "
+             "headers that X-Contentful-Signed-Headers lists, and the body. token: the secret "
+             "itself, as GitLab sends it."},
+    {.path = "invalidation.webhooks[].signature.header",
+     .type = SETTING_TEXT,
+     FIELD(config_webhook, signature.header),
+     RANGE(1, 100),
+     .check = check_header_name,
+     .valid = "a header's name such as X-Hub-Signature-256",
+     .help = "The header in which the signature comes."},
+    {.path = "invalidation.webhooks[].signature.prefix",
+     .type = SETTING_TEXT,
+     FIELD(config_webhook, signature.prefix),
+     RANGE(0, 100),
+     .fallback = "",
+     .valid = "empty, or text such as sha256=",
+     .help = "What stands before it there; for the forms body and token."},
+    {.path = "invalidation.webhooks[].signature.encoding",
+     .type = SETTING_CHOICE,
+     FIELD(config_webhook, signature.encoding),
+     .fallback = "hex",
+     .words = encoding_words,
+     .help = "How it is written; for the form body."},
+    {.path = "invalidation.webhooks[].signature.tolerance_seconds",
+     .type = SETTING_NUMBER,
+     FIELD(config_webhook, signature.tolerance_seconds),
+     RANGE(1, 86400),
+     .fallback = "300",
+     .unit = "seconds",
+     .help = "How far a signed time may be from ours; for the forms stripe and contentful."},
+    {.path = "invalidation.webhooks[].signature.secret",
+     .type = SETTING_TEXT,
+     .secret = SETTING_SECRET,
+     FIELD(config_webhook, secret.value),
+     RANGE(0, MOST_SECRET_BYTES),
+     .fallback = "",
+     .check = check_secret,
+     .valid = "1 to 1024 bytes without control characters",
+     .help = "What the sender and we know; one of this and the next two must be given."},
+    {.path = "invalidation.webhooks[].signature.secret_file",
+     .type = SETTING_TEXT,
+     FIELD(config_webhook, secret.file),
+     RANGE(0, MOST_PATH_BYTES),
+     .fallback = "",
+     .valid = "empty, or the path of a file",
+     .help = "A file that holds that secret."},
+    {.path = "invalidation.webhooks[].signature.secret_env",
+     .type = SETTING_TEXT,
+     FIELD(config_webhook, secret.env),
+     RANGE(0, 200),
+     .fallback = "",
+     .check = check_variable,
+     .valid = "empty, or the name of a variable, of A-Z a-z 0-9 _",
+     .help = "A variable that holds that secret."},
+    {.path = "invalidation.webhooks[].delivery.header",
+     .type = SETTING_TEXT,
+     FIELD(config_webhook, delivery.header),
+     RANGE(0, 100),
+     .fallback = "",
+     .check = check_header_name,
+     .valid = "empty, or a header's name such as X-GitHub-Delivery",
+     .help = "The header with the id of a delivery: one that comes again is accepted and does "
+             "nothing."},
+    {.path = "invalidation.webhooks[].delivery.field",
+     .type = SETTING_TEXT,
+     FIELD(config_webhook, delivery.field),
+     RANGE(0, 200),
+     .fallback = "",
+     .check = check_field,
+     .valid = "empty, or a path in the body such as id",
+     .help = "The same, for an id that stands in the body."},
+    {.path = "invalidation.webhooks[].rules",
+     .type = SETTING_ARRAY,
+     ENTRIES(config_webhook, rules, rule_count),
+     .size = sizeof(struct webhook_rule),
+     RANGE(1, 100),
+     .help = "What is invalidated: the names of all rules whose conditions are met, each once."},
+    {.path = "invalidation.webhooks[].rules[].when",
+     .type = SETTING_FIELDS,
+     ENTRIES(webhook_rule, when, when_count),
+     RANGE(0, 16),
+     .check = json_path_error,
+     .valid = "paths in the body such as type or data.items.0.sku",
+     .help = "Conditions: each field must have just this string, number (with the same digits), "
+             "true, false or null."},
+    TEMPLATES("keys", INVALIDATION_KEYS, "Keys to invalidate."),
+    TEMPLATES("tags", INVALIDATION_TAGS, "Tags to invalidate."),
+    TEMPLATES("paths", INVALIDATION_PATHS, "Paths to invalidate."),
+    TEMPLATES("patterns", INVALIDATION_PATTERNS,
+              "Globs to invalidate; what a field puts into one stands for itself."),
 };
 
 const size_t config_table_size = sizeof(config_table) / sizeof(config_table[0]);

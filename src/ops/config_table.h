@@ -22,6 +22,10 @@ enum setting_type {
     SETTING_DIGEST, /* uint8_t[32], written as 64 hex digits */
     SETTING_GROUP,  /* a bool: the object is there; its members are rows of their own */
     SETTING_ARRAY,  /* an owned array of structs, and a size_t count; in the file only */
+    SETTING_MAP,    /* the same, written as an object: the names of its members are the structs'
+                       first member, an owned char * */
+    SETTING_FIELDS, /* an owned array of struct webhook_condition, and a size_t count, written as an
+                       object whose members' names are paths; in the file only */
 };
 
 enum setting_secret {
@@ -31,20 +35,22 @@ enum setting_secret {
 };
 
 /*
- * A row. The path is `a.b`; `a[].b` is the member b of each struct of the array a, and its offset
- * is within that struct.
+ * A row. The path is `a.b`; `a[].b` is the member b of each struct of the array or map a, and its
+ * offset is within that struct.
  */
 struct setting {
     const char *path;
     enum setting_type type;
     enum setting_secret secret;
-    size_t offset, count_offset;       /* count_offset: of LIST and ARRAY */
-    size_t size;                       /* of the field; of one struct for ARRAY */
-    uint64_t min, max;                 /* NUMBER: the range; TEXT: bytes; LIST, ARRAY: entries */
+    size_t offset, count_offset;       /* count_offset: of what has a count */
+    size_t size;                       /* of the field; of one struct for ARRAY and MAP */
+    uint64_t min, max;                 /* NUMBER: the range; TEXT: bytes; else entries; of what is
+                                          within an array's struct: min 0 need not be given */
     const char *fallback;              /* as a flag would give it; NULL: must be given */
     const char *const *words;          /* CHOICE: NULL-terminated */
-    const char *(*check)(struct span); /* TEXT, entries of LIST: NULL or what is wrong */
-    const char *valid;                 /* TEXT, LIST: what would be valid */
+    const char *(*check)(struct span); /* TEXT, entries of LIST, names of MAP and FIELDS: NULL or
+                                          what is wrong */
+    const char *valid;                 /* of those */
     const char *unit;                  /* NULL where there is none */
     bool restart;                      /* a reload cannot change it */
     const char *help;
@@ -63,6 +69,13 @@ const struct setting *setting_of_variable(struct span name);
 
 /* setting_top: does the row belong to struct config itself and not to an array's struct? */
 bool setting_top(const struct setting *s);
+
+/* setting_is_file_only: can neither a flag nor a variable give it? */
+bool setting_is_file_only(const struct setting *s);
+
+/* setting_is_below: does the row belong to the structs of `array` itself, not of one within them?
+ */
+bool setting_is_below(const struct setting *s, const struct setting *array);
 
 /* setting_has_below: is there a row below the prefix ("log.")? */
 bool setting_has_below(struct span prefix);

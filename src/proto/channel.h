@@ -21,6 +21,9 @@ const char *channel_name_error(struct span name, size_t max_bytes);
 /* The same for a glob that clients subscribe to; { } are refused, * ? [ ] \ are what it is for. */
 const char *channel_pattern_error(struct span pattern, size_t max_bytes);
 
+/* The channel of the invalidation feed: the gateways' own, without the channel prefix, durable. */
+#define FEED_CHANNEL "sluice.invalidations"
+
 /* channel_reserved: may never be published to by clients nor be delivered through a pattern. */
 bool channel_reserved(struct span name);
 

@@ -1,9 +1,7 @@
 /*
  * HTTP/1.1 requests, strictly (RFC 9110, RFC 9112): the head, and the chunked body. Pure: bytes in,
- * spans into the same bytes out. Why not libwebsockets's own: 4.1.6 decodes and normalises the
- * target before anyone sees it (a%2F%2Fb becomes a/b, another channel), reads two Content-Length
- * fields as the first, hands chunked bodies over with their framing, and closes without an answer
- * on a malformed line. The library still owns the socket, TLS and HTTP/2.
+ * spans into the same bytes out. The target stays raw: who decodes and normalises it before it is
+ * looked at makes another channel of it (a%2F%2Fb becomes a/b).
  */
 #ifndef PROTO_HTTP1_H
 #define PROTO_HTTP1_H

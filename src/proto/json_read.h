@@ -3,9 +3,9 @@
  * error, which steps through containers, decodes strings and copies values. A value is copied as it
  * was written, less the white space between its tokens: numbers keep their digits
  * (12345678901234567890, 1.0, 1e3), strings their escapes, objects their order and their duplicate
- * members. json-c, which reads the configuration, is too lenient for what strangers send: even its
- * strict mode takes 'single' quotes, NaN, [00], raw line ends within strings and ill-formed UTF-8,
- * and clamps integers beyond 64 bits. Owns nothing; no thread.
+ * members. json-c would be too lenient for what strangers send: even its strict mode takes 'single'
+ * quotes, NaN, [00], raw line ends within strings and ill-formed UTF-8, and clamps integers beyond
+ * 64 bits. Owns nothing; no thread.
  */
 #ifndef PROTO_JSON_READ_H
 #define PROTO_JSON_READ_H

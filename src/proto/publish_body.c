@@ -4,10 +4,13 @@
 #include "base/mem.h"
 #include "proto/json_read.h"
 #include "proto/sse.h"
+#include "proto/utf8.h"
 
 #include <stdio.h>
 
 #define NO_INDEX SIZE_MAX
+
+enum { MOST_KEY = 200 }; /* bytes */
 
 /* One parse. The first thing that is wrong is told; after it nothing more is read. */
 struct parse {
@@ -152,8 +155,9 @@ static void read_data(struct parse *p, struct draft *d, struct span name)
 static void read_key(struct parse *p, struct draft *d, struct span name)
 {
     d->key = read_string_or_null(p, name);
-    if (d->key.ptr && !d->key.len && is_ok(p))
-        complain(p, name, "is empty");
+    const char *wrong = d->key.ptr ? publish_key_error(d->key) : NULL;
+    if (wrong && is_ok(p))
+        complain(p, name, wrong);
 }
 
 static const struct member {
@@ -233,6 +237,20 @@ static void read_body(struct parse *p)
     json_read_end(&p->json);
     if (is_ok(p) && p->batch.count == 0)
         complain(p, span_of("body"), "expected at least one message");
+}
+
+const char *publish_key_error(struct span s)
+{
+    if (s.len == 0)
+        return "is empty";
+    if (s.len > MOST_KEY)
+        return "is longer than 200 bytes";
+    if (!utf8_valid(s))
+        return "is not valid UTF-8";
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
+            return "has a control character";
+    return NULL;
 }
 
 int publish_body_parse(struct span body, size_t max_items, struct publish_batch *out, char *why,

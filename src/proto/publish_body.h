@@ -16,7 +16,7 @@ struct publish_item {
     struct span
         event; /* fit for a message (sse_event_error); ptr NULL where absent, null or empty */
     struct span data; /* a string as it is, other JSON as it was written, without its white space */
-    struct span key;  /* the idempotency key, not empty; ptr NULL where absent or null */
+    struct span key;  /* fit for a key (publish_key_error); ptr NULL where absent or null */
 };
 
 struct publish_batch {
@@ -39,5 +39,11 @@ struct publish_batch {
 int publish_body_parse(struct span body, size_t max_items, struct publish_batch *out, char *why,
                        size_t why_size);
 void publish_batch_free(struct publish_batch *b);
+
+/*
+ * publish_key_error: NULL when s may be an idempotency key: 1 to 200 bytes of UTF-8 without control
+ * characters; else what is wrong with it, such as "is longer than 200 bytes".
+ */
+const char *publish_key_error(struct span s);
 
 #endif

@@ -2,7 +2,9 @@
  * The floor: the least that one core can do the gateway's fan-out with. hiredis reads messages of
  * one channel, epoll tells of new clients, and each client gets the same bytes as from the gateway,
  * by one send() a delivery; with --batch all messages that have come go out in one writev() a
- * client. No timeouts, no limits, no heartbeats: nothing but the work that cannot be left out.
+ * client. With --replay messages have ids, and a new client gets at once all but the first of those
+ * that have come. No timeouts, no limits, no heartbeats: nothing but the work that cannot be left
+ * out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +44,10 @@ static uint32_t client_count, client_room;
 static struct iovec frames[BATCH];
 static int frame_count;
 static int epoll, listener;
+static bool replay;
+static unsigned long long last_id = 1700000000000000ull;
+static char *past; /* with --replay: the answer, and what has come */
+static size_t past_len = sizeof(answer) - 1;
 static redisContext *redis;
 
 static void watch(int op, int fd, uint32_t events, void *data)
@@ -74,12 +80,43 @@ static void end_client(struct client *c)
     free(c);
 }
 
+static void keep_rest(struct client *c, const struct iovec *iov, int n, size_t sent)
+{
+    for (int i = 0; i < n; i++) {
+        size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+        sent -= skip;
+        c->rest = realloc(c->rest, c->rest_len + iov[i].iov_len - skip + 1);
+        memcpy(c->rest + c->rest_len, (char *)iov[i].iov_base + skip, iov[i].iov_len - skip);
+        c->rest_len += iov[i].iov_len - skip;
+    }
+}
+
+static bool send_answer(struct client *c)
+{
+    struct iovec all = {past ? past : (char *)answer, past_len};
+    ssize_t n = send(c->fd, all.iov_base, all.iov_len, MSG_NOSIGNAL);
+    if (n >= 0 && (size_t)n < all.iov_len) {
+        watch(EPOLL_CTL_MOD, c->fd, EPOLLIN | EPOLLOUT, c);
+        keep_rest(c, &all, 1, (size_t)n);
+    }
+    return n >= 0;
+}
+
+static void keep_past(const char *frame, size_t bytes)
+{
+    past = realloc(past, past_len + bytes);
+    if (past_len == sizeof(answer) - 1)
+        memcpy(past, answer, past_len);
+    memcpy(past + past_len, frame, bytes);
+    past_len += bytes;
+}
+
 /* A request is small: it comes in one piece. */
 static void read_client(struct client *c)
 {
     char bytes[8192];
     ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
-    if (n <= 0 || (c->place == UINT32_MAX && send(c->fd, answer, sizeof(answer) - 1, 0) < 0)) {
+    if (n <= 0 || (c->place == UINT32_MAX && !send_answer(c))) {
         end_client(c);
         return;
     }
@@ -91,17 +128,6 @@ static void read_client(struct client *c)
     }
     c->place = client_count;
     clients[client_count++] = c;
-}
-
-static void keep_rest(struct client *c, const struct iovec *iov, int n, size_t sent)
-{
-    for (int i = 0; i < n; i++) {
-        size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
-        sent -= skip;
-        c->rest = realloc(c->rest, c->rest_len + iov[i].iov_len - skip + 1);
-        memcpy(c->rest + c->rest_len, (char *)iov[i].iov_base + skip, iov[i].iov_len - skip);
-        c->rest_len += iov[i].iov_len - skip;
-    }
 }
 
 static void write_rest(struct client *c)
@@ -133,6 +159,18 @@ static void fan_out(size_t bytes)
         free(frames[--frame_count].iov_base);
 }
 
+static void add_frame(const char *data, size_t len)
+{
+    char *frame = malloc(len + 64);
+    int n = 0;
+    if (replay) {
+        last_id++;
+        n = sprintf(frame, "id: %llu-%llu\n", last_id / 1000, last_id % 1000);
+    }
+    n += sprintf(frame + n, "data: %s\n\n", data);
+    frames[frame_count++] = (struct iovec){frame, (size_t)n};
+}
+
 static void take_messages(bool batch)
 {
     redisReply *reply = NULL;
@@ -143,10 +181,13 @@ static void take_messages(bool batch)
             exit(1);
         while (redisGetReplyFromReader(redis, (void **)&reply) == REDIS_OK && reply) {
             if (reply->elements == 3 && reply->element[2]->type == REDIS_REPLY_STRING) {
-                char *frame = malloc(reply->element[2]->len + 9);
-                int n = sprintf(frame, "data: %s\n\n", reply->element[2]->str);
-                frames[frame_count++] = (struct iovec){frame, (size_t)n};
-                bytes += (size_t)n;
+                static bool second;
+                const struct iovec *added = &frames[frame_count];
+                add_frame(reply->element[2]->str, reply->element[2]->len);
+                bytes += added->iov_len;
+                if (replay && second)
+                    keep_past(added->iov_base, added->iov_len);
+                second = true;
             }
             freeReplyObject(reply);
             if (frame_count && (!batch || frame_count == BATCH)) {
@@ -192,9 +233,10 @@ int main(int argc, char **argv)
     struct rlimit files;
     bool batch = argc == 4 && strcmp(argv[3], "--batch") == 0;
     if (argc < 3) {
-        fprintf(stderr, "usage: floor REDIS_PORT CHANNEL [--batch]\n");
+        fprintf(stderr, "usage: floor REDIS_PORT CHANNEL [--batch|--replay]\n");
         return 2;
     }
+    replay = argc == 4 && strcmp(argv[3], "--replay") == 0;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);

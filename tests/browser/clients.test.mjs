@@ -6,6 +6,7 @@ import { createParser } from "eventsource-parser";
 import { startGateway, startRedis, until } from "./lib/servers.mjs";
 
 const LIMIT = { timeout: 60000 };
+const DURABLE = { namespaces: [{ match: "ledger.*", history: { messages: 100, seconds: 600 } }, { match: "*" }] };
 const CONFIG = { namespaces: [{ match: "orders.*", payload: "envelope" }, { match: "*" }] };
 
 describe("clients that others wrote", { timeout: 300000 }, () => {
@@ -107,6 +108,32 @@ describe("clients that others wrote", { timeout: 300000 }, () => {
     assert.deepEqual(client.got.map(({ data }) => data), ["before", "after"]);
     client.close();
     await mortal.stop();
+  });
+
+  test("npm eventsource misses nothing of a durable channel while its gateway is dead", LIMIT, async () => {
+    const other = await startGateway(redis, { config: DURABLE });
+    const publish = async (text) => {
+      const response = await fetch(`${other.url}/publish/ledger.npm`, { method: "POST", body: text });
+      assert.equal(response.status, 200);
+    };
+    let mortal = await startGateway(redis, { config: DURABLE });
+    const client = await listen("channel=ledger.npm", "ledger.npm", { at: mortal, events: ["sluice.head"] });
+    await client.count(1); // the head: what comes after it is this client's
+    const messages = () => client.got.filter(({ type }) => type === "message").map(({ data }) => data);
+    await publish("one");
+    await until(() => messages().length === 1, "the first");
+    await mortal.kill();
+    await publish("two");
+    await publish("three");
+    mortal = await startGateway(redis, { port: mortal.port, config: DURABLE });
+    await until(() => messages().length >= 3, () => `what was missed, got ${JSON.stringify(client.got)}`, 20000);
+    await publish("four");
+    await until(() => messages().length >= 4, "what came after");
+    assert.deepEqual(messages(), ["one", "two", "three", "four"]);
+    assert.ok(!client.got.some(({ type }) => type === "sluice.gap"));
+    client.close();
+    await mortal.stop();
+    await other.stop();
   });
 
   test("eventsource-parser reads retry, comments, events and heartbeats without an error", LIMIT, async () => {

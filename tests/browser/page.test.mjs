@@ -235,6 +235,39 @@ describe("the page in Chromium", { timeout: 600000 }, () => {
     await mortal.stop();
   });
 
+  test("a native EventSource misses nothing of a durable channel while it cannot reach its gateway", LIMIT, async () => {
+    const config = { namespaces: [{ match: "ledger.*", history: { messages: 100, seconds: 600 } }, { match: "*" }] };
+    const other = await startGateway(redis, { config });
+    const publish = async (text) => {
+      const response = await fetch(`${other.url}/publish/ledger.native`, { method: "POST", body: text });
+      assert.equal(response.status, 200);
+    };
+    let mortal = await startGateway(redis, { config });
+    const visitor = await visit("#channel=elsewhere", { at: mortal, quiet: false });
+    await visitor.page.evaluate(() => {
+      window.got = [];
+      window.heads = 0;
+      window.source = new EventSource("events?channel=ledger.native");
+      window.source.addEventListener("sluice.head", () => window.heads++);
+      window.source.onmessage = (event) => window.got.push(event.data);
+    });
+    const got = () => visitor.page.evaluate(() => window.got);
+    await until(() => visitor.page.evaluate(() => window.heads > 0), "the head");
+    await publish("one");
+    await until(async () => (await got()).length === 1, "the first event");
+    await mortal.kill();
+    await publish("two");
+    await publish("three");
+    mortal = await startGateway(redis, { port: mortal.port, config });
+    await until(async () => (await got()).length >= 3, "what was missed", 20000);
+    await publish("four");
+    await until(async () => (await got()).length >= 4, "what came after");
+    assert.deepEqual(await got(), ["one", "two", "three", "four"]);
+    await visitor.close();
+    await mortal.stop();
+    await other.stop();
+  });
+
   // Last: it takes Redis away from everyone.
   test("when Redis goes and comes back, the page stays connected and shows a gap", LIMIT, async () => {
     const visitor = await visit("#channel=gappy", { channel: "gappy" });

@@ -11,6 +11,7 @@
 #include "ops/config_check.h"
 #include "ops/config_load.h"
 #include "proto/cidr.h"
+#include "proto/json_path.h"
 #include "proto/utf8.h"
 
 enum { MAX_WORDS = 16, MAX_FIELD = 4096 };
@@ -59,7 +60,7 @@ static void check_namespaces(const struct config *c)
     bool rest = false;
     for (size_t i = 0; i < c->namespace_count; i++) {
         const struct config_namespace *ns = &c->namespaces[i];
-        FUZZ_CHECK(!ns->durable && ns->slow == CONFIG_SLOW_DISCONNECT && ns->match[0]);
+        FUZZ_CHECK(ns->match[0] && ns->history_messages > 0 && ns->history_seconds > 0);
         rest = rest || strspn(ns->match, "*") == strlen(ns->match);
     }
     FUZZ_CHECK(rest);
@@ -79,6 +80,19 @@ static void check_edge(const struct config *c)
     FUZZ_CHECK(!c->proxy_protocol || c->trusted_proxy_count > 0);
 }
 
+static void check_bus(const struct config *c)
+{
+    FUZZ_CHECK(c->invalidation.tag_prefix[0]);
+    for (size_t i = 0; i < c->invalidation.webhook_count; i++) {
+        const struct config_webhook *hook = &c->invalidation.webhooks[i];
+        FUZZ_CHECK(hook->name[0] && hook->has_signature && hook->rule_count > 0);
+        FUZZ_CHECK(hook->signature.header[0] && hook->signature.secret[0]);
+        for (size_t r = 0; r < hook->rule_count; r++)
+            for (size_t w = 0; w < hook->rules[r].when_count; w++)
+                FUZZ_CHECK(!json_path_error(span_of(hook->rules[r].when[w].field)));
+    }
+}
+
 static void check_config(const struct config *c)
 {
     FUZZ_CHECK(c->listen_count > 0 && c->workers >= 1 && c->workers <= 256 && c->redis[0]);
@@ -88,6 +102,7 @@ static void check_config(const struct config *c)
         FUZZ_CHECK(c->keys[i].name[0] && c->keys[i].scope_count > 0);
     check_namespaces(c);
     check_edge(c);
+    check_bus(c);
     struct buf page = {0};
     config_print(c, &page);
     FUZZ_CHECK(page.len > 0 && page.data[page.len - 1] == '\n' && utf8_valid(buf_view(&page)));

@@ -31,7 +31,7 @@ MALFORMED = {
     "a target without slash": b"GET healthz HTTP/1.1\r\n" + HOST + b"\r\n",
     "binary": bytes(range(256)) + b"\r\n\r\n",
     "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 200,
-    "an HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "almost an HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n",
     "a header without colon": b"GET /healthz HTTP/1.1\r\n" + HOST + b"nonsense\r\n\r\n",
     "a NUL in a header": b"GET /healthz HTTP/1.1\r\n" + HOST + b"X: a\0b\r\n\r\n",
     "a NUL in the target": b"GET /health\0z HTTP/1.1\r\n" + HOST + b"\r\n",

@@ -435,6 +435,14 @@ def test_publish_sends_an_empty_message_and_a_channel_of_dots(fake):
     assert (gateway.requests[0].target, gateway.requests[0].body) == ("/publish/..", b"")
 
 
+def test_publish_once_goes_as_the_idempotency_key(fake):
+    gateway = fake(ANSWER)
+    assert publish("a", "--url", gateway.url, "--data", "x", "--once", "a b&c").returncode == 0
+    assert gateway.requests[0].target == "/publish/a?key=a%20b%26c"
+    publish("a", "--url", gateway.url, "--data", "x", "--event", "e", "--once", "k")
+    assert gateway.requests[1].target == "/publish/a?event=e&key=k"
+
+
 def test_publish_takes_gateway_and_key_from_the_environment(fake):
     gateway = fake(ANSWER)
     done = publish("a", "--data", "x", SLUICE_URL=gateway.url, SLUICE_KEY="from-env")

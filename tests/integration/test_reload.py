@@ -187,6 +187,7 @@ NEEDS_RESTART = {
     "workers": {"workers": 3}, "limits.connections": {"limits": {"connections": 5}},
     "limits.per_address": {"limits": {"per_address": 5}}, "channel_prefix": {"channel_prefix": "p:"},
     "replay_bytes": {"replay_bytes": 1 << 20},
+    "invalidation.tracking.prefixes": {"invalidation": {"tracking": {"prefixes": ["product:"]}}},
     "redis": {"redis": "redis://someone:hidden-w0rd@127.0.0.1:1/0"},
 }
 

@@ -26,7 +26,7 @@ def layers(root, path, include):
 
 
 @pytest.mark.parametrize("path, include", [
-    ("hub/a.c", "<libwebsockets.h>"), ("main.c", "<libwebsockets.h>"),
+    ("hub/a.c", "<nghttp2/nghttp2.h>"), ("main.c", "<nghttp2/nghttp2.h>"),
     ("broker/memory.c", "<hiredis/hiredis.h>"), ("http/a.c", "<hiredis/async.h>"),
     ("hub/a.c", "<ev.h>"), ("hub/a.h", "<sys/socket.h>"), ("hub/a.c", "<netinet/tcp.h>"),
     ("hub/a.c", "<time.h>"), ("proto/a.c", "<time.h>"), ("proto/a.c", '"base/clock.h"'),
@@ -42,7 +42,7 @@ def test_an_include_out_of_its_room_is_a_fault_with_its_place(tmp_path, path, in
 
 
 @pytest.mark.parametrize("path, include", [
-    ("http/a.c", "<libwebsockets.h>"), ("broker/broker_redis/a.c", "<hiredis/async.h>"),
+    ("http/a.c", "<nghttp2/nghttp2.h>"), ("broker/broker_redis/a.c", "<hiredis/async.h>"),
     ("broker/a.c", "<ev.h>"), ("hub/a.c", '"broker/broker.h"'), ("hub/a.c", '"base/clock.h"'),
     ("http/a.c", "<sys/socket.h>"), ("proto/a.c", "<arpa/inet.h>"), ("base/clock.c", "<time.h>"), ("main.c", '"http/a.h"'),
 ])

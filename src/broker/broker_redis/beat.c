@@ -15,7 +15,7 @@
 
 enum { BEAT_MAGIC = 0x62656174, CHANNEL_TEXT = 64, PATIENCE = 4 };
 
-struct beat {
+struct heartbeat {
     uint32_t magic;
     struct ev_loop *loop;                /* borrowed */
     struct guard *guard;                 /* borrowed */
@@ -34,7 +34,7 @@ struct beat {
     ev_timer tick, overdue;
 };
 
-static void lost(struct beat *b, const char *why)
+static void lost(struct heartbeat *b, const char *why)
 {
     if (!b->pubsub)
         return;
@@ -44,7 +44,7 @@ static void lost(struct beat *b, const char *why)
 
 static void on_published(void *arg, const struct redisReply *reply)
 {
-    struct beat *b = CAST_CHECKED(struct beat, arg, BEAT_MAGIC);
+    struct heartbeat *b = CAST_CHECKED(struct heartbeat, arg, BEAT_MAGIC);
     char text[160], why[256];
     if (!reply || (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0))
         return;
@@ -63,13 +63,13 @@ static void on_published(void *arg, const struct redisReply *reply)
 
 static void on_role(void *arg, const struct redisReply *reply)
 {
-    struct beat *b = CAST_CHECKED(struct beat, arg, BEAT_MAGIC);
+    struct heartbeat *b = CAST_CHECKED(struct heartbeat, arg, BEAT_MAGIC);
     const char *why = hello_role(reply);
     if (why)
         lost(b, why);
 }
 
-static void send_beat(struct beat *b)
+static void send_beat(struct heartbeat *b)
 {
     char counter[24];
     const struct span role = span_of("ROLE");
@@ -82,7 +82,7 @@ static void send_beat(struct beat *b)
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
-    struct beat *b = CAST_CHECKED(struct beat, w->data, BEAT_MAGIC);
+    struct heartbeat *b = CAST_CHECKED(struct heartbeat, w->data, BEAT_MAGIC);
     uint64_t late = clock_mono_us(&clock_system) - b->ticked;
     /* This process itself stood still (stopped, suspended): Redis cannot be blamed for that time.
      */
@@ -95,7 +95,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
  * A beat waits behind the messages before it. While those keep coming and commands are answered,
  * Redis is not dead but we are behind, and a reconnect would only lose messages.
  */
-static bool is_only_behind(const struct beat *b)
+static bool is_only_behind(const struct heartbeat *b)
 {
     uint64_t now = clock_mono_us(&clock_system);
     return b->patience < PATIENCE && now - link_last_read(b->pubsub) < b->timeout_us / 2 &&
@@ -105,7 +105,7 @@ static bool is_only_behind(const struct beat *b)
 /* Of the lowest priority, so that what has come in by now is read first. */
 static void on_overdue(struct ev_loop *loop, ev_timer *w, int revents)
 {
-    struct beat *b = CAST_CHECKED(struct beat, w->data, BEAT_MAGIC);
+    struct heartbeat *b = CAST_CHECKED(struct heartbeat, w->data, BEAT_MAGIC);
     if (is_only_behind(b)) {
         b->patience++;
         ev_timer_again(loop, w);
@@ -117,7 +117,7 @@ static void on_overdue(struct ev_loop *loop, ev_timer *w, int revents)
     guard_leave(guard);
 }
 
-static void name_channel(struct beat *b)
+static void name_channel(struct heartbeat *b)
 {
     uint8_t random[16];
     size_t len = (size_t)snprintf(b->channel, sizeof(b->channel), "sluice:beat:");
@@ -128,11 +128,11 @@ static void name_channel(struct beat *b)
         len += (size_t)snprintf(b->channel + len, sizeof(b->channel) - len, "%02x", random[i]);
 }
 
-struct beat *beat_create(struct ev_loop *loop, struct guard *guard, struct commands *commands,
-                         const struct beat_options *options, const struct beat_events *events,
-                         void *ctx)
+struct heartbeat *beat_create(struct ev_loop *loop, struct guard *guard, struct commands *commands,
+                              const struct beat_options *options, const struct beat_events *events,
+                              void *ctx)
 {
-    struct beat *b = mem_zalloc(sizeof(*b));
+    struct heartbeat *b = mem_zalloc(sizeof(*b));
     b->magic = BEAT_MAGIC;
     b->loop = loop;
     b->guard = guard;
@@ -150,7 +150,7 @@ struct beat *beat_create(struct ev_loop *loop, struct guard *guard, struct comma
     return b;
 }
 
-void beat_destroy(struct beat **b)
+void beat_destroy(struct heartbeat **b)
 {
     beat_stop(*b);
     (*b)->magic = 0;
@@ -158,12 +158,12 @@ void beat_destroy(struct beat **b)
     *b = NULL;
 }
 
-struct span beat_channel(const struct beat *b)
+struct span beat_channel(const struct heartbeat *b)
 {
     return span_of(b->channel);
 }
 
-void beat_begin(struct beat *b, const struct link *command, const struct link *pubsub)
+void beat_begin(struct heartbeat *b, const struct link *command, const struct link *pubsub)
 {
     b->command = command;
     b->pubsub = pubsub;
@@ -175,7 +175,7 @@ void beat_begin(struct beat *b, const struct link *command, const struct link *p
     send_beat(b);
 }
 
-void beat_stop(struct beat *b)
+void beat_stop(struct heartbeat *b)
 {
     b->command = b->pubsub = NULL;
     ev_timer_stop(b->loop, &b->tick);
@@ -196,7 +196,7 @@ static uint64_t parse_counter(struct span s)
     return n;
 }
 
-void beat_arrived(struct beat *b, struct span payload)
+void beat_arrived(struct heartbeat *b, struct span payload)
 {
     uint64_t n = parse_counter(payload);
     if (!b->pubsub || n < b->first || n > b->sent)

@@ -1,7 +1,8 @@
 /*
  * The heartbeat: a counter is PUBLISHed on the command connection, and its arrival on the pub/sub
  * connection proves both alive and on the same Redis. With each goes a ROLE, since a primary may be
- * made a replica under us. Core thread.
+ * made a replica under us. (The beat of durable messages, proto/notice.h, travels on the same
+ * channel, but is asked for by the hub.) Core thread.
  */
 #ifndef BROKER_REDIS_BEAT_H
 #define BROKER_REDIS_BEAT_H
@@ -12,7 +13,7 @@
 
 #include <stdint.h>
 
-struct beat; /* opaque */
+struct heartbeat; /* opaque */
 
 struct beat_events {
     /* The first one of this connection has come back. */
@@ -27,20 +28,20 @@ struct beat_options {
 };
 
 /* beat_create: owned by the caller; guard and commands are borrowed. */
-struct beat *beat_create(struct ev_loop *loop, struct guard *guard, struct commands *commands,
-                         const struct beat_options *options, const struct beat_events *events,
-                         void *ctx);
-void beat_destroy(struct beat **b);
+struct heartbeat *beat_create(struct ev_loop *loop, struct guard *guard, struct commands *commands,
+                              const struct beat_options *options, const struct beat_events *events,
+                              void *ctx);
+void beat_destroy(struct heartbeat **b);
 
 /* beat_channel: this process's own channel, which nobody can guess; borrowed. */
-struct span beat_channel(const struct beat *b);
+struct span beat_channel(const struct heartbeat *b);
 
 /* beat_begin: both connections stand (borrowed until beat_stop) and the channel is subscribed to.
  */
-void beat_begin(struct beat *b, const struct link *command, const struct link *pubsub);
-void beat_stop(struct beat *b);
+void beat_begin(struct heartbeat *b, const struct link *command, const struct link *pubsub);
+void beat_stop(struct heartbeat *b);
 
 /* beat_arrived: a message on the channel; one that is not ours changes nothing. */
-void beat_arrived(struct beat *b, struct span payload);
+void beat_arrived(struct heartbeat *b, struct span payload);
 
 #endif

@@ -3,7 +3,9 @@
 #include "base/cast.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "broker/broker_redis/eviction.h"
 #include "broker/broker_redis/redis_broker.h"
+#include "broker/broker_redis/sweep.h"
 
 #include <stdio.h>
 
@@ -36,6 +38,81 @@ static void redis_publish(struct broker *b, struct span channel, struct span pay
     guard_enter(&r->guard);
     if (r->state == SESSION_READY)
         commands_publish(r->commands, channel, payload, cb, arg);
+    else
+        cb(arg, ERR_UNAVAILABLE, r->why, 0);
+    guard_leave(&r->guard);
+}
+
+static void redis_publish_durable(struct broker *b, const struct broker_publication *publication,
+                                  broker_durable_cb *cb, void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->state == SESSION_READY)
+        publications_add(r->publications, publication, cb, arg);
+    else
+        cb(arg, ERR_UNAVAILABLE, r->why, 0);
+    guard_leave(&r->guard);
+}
+
+static void redis_hello(struct broker *b, struct span epoch, struct span boot, uint64_t highest,
+                        broker_hello_cb *cb, void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->state == SESSION_READY)
+        eviction_ask(r->commands, &r->counters.may_evict);
+    history_hello(r->history, epoch, boot, highest, cb, arg);
+    guard_leave(&r->guard);
+}
+
+static void redis_fence(struct broker *b)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->state == SESSION_READY) {
+        r->fences++;
+        history_fence(r->history, beat_channel(r->beat));
+    }
+    guard_leave(&r->guard);
+}
+
+static void redis_changed(struct broker *b, uint64_t after, uint32_t limit, broker_changes_cb *cb,
+                          void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    history_changed(r->history, after, limit, cb, arg);
+    guard_leave(&r->guard);
+}
+
+static void redis_read(struct broker *b, struct span channel, uint64_t after, uint32_t limit,
+                       uint64_t bytes, broker_slice_cb *cb, void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    history_read(r->history, channel, after, limit, bytes, cb, arg);
+    guard_leave(&r->guard);
+}
+
+static void redis_call(struct broker *b, const char *function, const struct span *args,
+                       size_t count, broker_text_cb *cb, void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->state == SESSION_READY)
+        publications_call(r->publications, function, args, count, cb, arg);
+    else
+        cb(arg, ERR_UNAVAILABLE, r->why, span_make(NULL, 0));
+    guard_leave(&r->guard);
+}
+
+static void redis_sweep(struct broker *b, struct span pattern, broker_count_cb *cb, void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->state == SESSION_READY)
+        sweep_begin(r->commands, pattern, cb, arg);
     else
         cb(arg, ERR_UNAVAILABLE, r->why, 0);
     guard_leave(&r->guard);
@@ -74,6 +151,10 @@ static void silent_oversize(void *ctx, struct span channel, struct span pattern,
 {
 }
 
+static void silent_fence(void *ctx, struct span epoch, uint64_t clock, uint64_t floor)
+{
+}
+
 /* Where events go once the hub has ended the broker, though our own frames may still be running. */
 static const struct broker_events silence = {
     .on_up = silent,
@@ -83,6 +164,7 @@ static const struct broker_events silence = {
     .on_refused = silent_refused,
     .on_message = silent_message,
     .on_oversize = silent_oversize,
+    .on_fence = silent_fence,
 };
 
 static void redis_destroy(struct broker *b)
@@ -101,6 +183,13 @@ static const struct broker_ops redis_ops = {
     .subscribe = redis_subscribe,
     .unsubscribe = redis_unsubscribe,
     .publish = redis_publish,
+    .publish_durable = redis_publish_durable,
+    .hello = redis_hello,
+    .fence = redis_fence,
+    .changed = redis_changed,
+    .read = redis_read,
+    .call = redis_call,
+    .sweep = redis_sweep,
     .destroy = redis_destroy,
 };
 
@@ -152,6 +241,7 @@ struct broker *broker_redis_create(struct ev_loop *loop, const struct redis_opti
     r->options.url = NULL;
     fill_in(&r->options.connect_timeout_ms, 5000);
     fill_in(&r->options.command_timeout_ms, 5000);
+    fill_in(&r->options.durable_timeout_ms, 10000);
     fill_in(&r->options.beat_interval_ms, 2000);
     fill_in(&r->options.beat_timeout_ms, 6000);
     /* A URL that was not checked leaves an address that no look-up finds. */
@@ -167,6 +257,34 @@ void broker_redis_start(struct broker *b)
     struct redis_broker *r = redis_of(b);
     guard_enter(&r->guard);
     session_start(r);
+    guard_leave(&r->guard);
+}
+
+void broker_redis_track(struct broker *b, const char *const *prefixes, size_t count,
+                        const struct tracking_events *events, void *ctx)
+{
+    struct redis_broker *r = redis_of(b);
+    const struct tracking_options options = {
+        .guard = &r->guard,
+        .url = &r->url,
+        .connect_timeout_ms = r->options.connect_timeout_ms,
+        .ping_interval_ms = r->options.beat_interval_ms,
+        .unacked_ms = r->options.beat_timeout_ms,
+        .prefixes = prefixes,
+        .prefix_count = count,
+        .events = events,
+        .ctx = ctx,
+    };
+    if (!r->tracking)
+        r->tracking = tracking_create(r->loop, &options);
+}
+
+void broker_redis_track_again(struct broker *b, const char *why)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    if (r->tracking)
+        tracking_restart(r->tracking, why);
     guard_leave(&r->guard);
 }
 

@@ -1,5 +1,6 @@
 #include "broker/broker_redis/redis_broker.h"
 #include "broker/broker_redis/reply.h"
+#include "proto/notice.h"
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -10,16 +11,37 @@ void pubsub_subscribe_beat(struct redis_broker *r)
     link_command(r->pubsub, 2, argv);
 }
 
+/* What a gateway says of a message is as large as the message and a little more. */
+static bool is_oversize(const struct redis_broker *r, struct span channel, struct span payload)
+{
+    struct notice notice;
+    if (payload.len <= r->options.message_bytes)
+        return false;
+    return !span_starts(channel, NOTICE_PREFIX) || notice_parse(payload, &notice) != NULL ||
+           notice.data.len > r->options.message_bytes;
+}
+
 static void deliver(struct redis_broker *r, struct span channel, struct span pattern,
                     struct span payload)
 {
     const struct broker_events *to = r->base.events;
-    if (payload.len > r->options.message_bytes) {
+    if (is_oversize(r, channel, payload)) {
         r->counters.oversize++;
         to->on_oversize(r->base.ctx, channel, pattern, payload.len);
         return;
     }
     to->on_message(r->base.ctx, channel, pattern, payload);
+}
+
+/* One is ours if it was asked for: nobody else knows the channel. */
+static bool is_fence(struct redis_broker *r, struct span payload)
+{
+    struct beat fence;
+    if (r->state != SESSION_READY || r->fences == 0 || beat_parse(payload, &fence) != NULL)
+        return false;
+    r->fences--;
+    r->base.events->on_fence(r->base.ctx, fence.epoch, fence.id, fence.floor);
+    return true;
 }
 
 /* A payload that is no string is none of ours (client tracking sends arrays): left out. */
@@ -29,9 +51,10 @@ static void on_message(struct redis_broker *r, const redisReply *reply)
     struct span payload = reply_bytes(reply->element[2]);
     if (!channel.ptr || !payload.ptr)
         return;
-    if (span_eq(channel, beat_channel(r->beat)))
-        beat_arrived(r->beat, payload);
-    else if (r->state == SESSION_READY)
+    if (span_eq(channel, beat_channel(r->beat))) {
+        if (!is_fence(r, payload))
+            beat_arrived(r->beat, payload);
+    } else if (r->state == SESSION_READY)
         deliver(r, channel, span_make(NULL, 0), payload);
 }
 

@@ -3,6 +3,7 @@
  *
  *   broker_redis.c  the vtable, creation and end
  *   session.c       one try after the other: look-up, two connections, their ends, back-off
+ *   tracking.c      a second pair of connections beside the session's, where tracking is wanted
  *   pubsub.c        every reply of the pub/sub connection, told apart in one place
  */
 #ifndef BROKER_REDIS_REDIS_BROKER_H
@@ -15,8 +16,12 @@
 #include "broker/broker_redis/commands.h"
 #include "broker/broker_redis/guard.h"
 #include "broker/broker_redis/hello.h"
+#include "broker/broker_redis/history.h"
 #include "broker/broker_redis/link.h"
+#include "broker/broker_redis/publications.h"
+#include "broker/broker_redis/scripts.h"
 #include "broker/broker_redis/subscriptions.h"
+#include "broker/broker_redis/tracking.h"
 
 #include <ev.h>
 
@@ -48,11 +53,16 @@ struct redis_broker {
     struct link *command, *pubsub; /* owned; of the present try */
     struct hello command_hello, pubsub_hello;
     struct commands *commands;           /* owned */
+    struct scripts *scripts;             /* owned */
+    struct publications *publications;   /* owned */
+    struct history *history;             /* owned */
     struct subscriptions *subscriptions; /* owned */
-    struct beat *beat;                   /* owned */
+    struct heartbeat *beat;              /* owned */
+    struct tracking *tracking;           /* owned; NULL: not wanted */
     struct backoff backoff;
     ev_timer timer;    /* the end of the present try, or the beginning of the next */
     uint64_t ready_at; /* by clock_mono_us */
+    uint32_t fences;   /* asked for on this connection and not come round yet */
 
     char why[WHY_TEXT];       /* why it is unavailable at present */
     char announced[WHY_TEXT]; /* the reason that was told last; empty: "ready" was, or nothing */

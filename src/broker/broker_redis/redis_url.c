@@ -340,3 +340,10 @@ const char *redis_url_describe(const struct redis_url *url, char *out, size_t ou
              ipv6 ? "]" : "", (unsigned)url->port, url->db);
     return out;
 }
+
+const char *redis_url_discreet(const struct redis_url *url, const char *why)
+{
+    if (url->password && strlen(url->password) > 3 && strstr(why, url->password))
+        return "Redis refused (its words are left out: they hold the password)";
+    return why;
+}

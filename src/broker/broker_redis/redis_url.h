@@ -39,4 +39,7 @@ void redis_url_free(struct redis_url *url);
 /* redis_url_describe: the URL without user and password; returns `out`. */
 const char *redis_url_describe(const struct redis_url *url, char *out, size_t out_size);
 
+/* redis_url_discreet: `why`, or fixed words where it repeats the password, as some servers do. */
+const char *redis_url_discreet(const struct redis_url *url, const char *why);
+
 #endif

@@ -60,18 +60,20 @@ static void close_links(struct redis_broker *r)
 {
     resolver_cancel(r->resolver);
     beat_stop(r->beat);
+    if (r->tracking)
+        tracking_end(r->tracking, r->why);
     link_close(&r->command);
     link_close(&r->pubsub);
     tls_trust_destroy(&r->trust);
 }
 
-/* Some servers say their reason in the words of the one who asks. */
-static void keep_reason(struct redis_broker *r, const char *why)
+/* What was sent and what waits to be; a durable publish is not answered but kept. */
+static void answer_commands(struct redis_broker *r)
 {
-    const char *password = r->url.password;
-    if (password && strlen(password) > 3 && strstr(why, password))
-        why = "Redis refused (its words are left out: they hold the password)";
-    snprintf(r->why, sizeof(r->why), "%s", why);
+    publications_detach(r->publications);
+    scripts_refuse(r->scripts, r->why);
+    commands_detach(r->commands, r->why);
+    scripts_detach(r->scripts);
 }
 
 void session_lost(struct redis_broker *r, const char *why)
@@ -80,7 +82,7 @@ void session_lost(struct redis_broker *r, const char *why)
     bool was_ready = r->state == SESSION_READY;
     if (r->state == SESSION_WAITING || r->state == SESSION_ENDED)
         return;
-    keep_reason(r, why);
+    snprintf(r->why, sizeof(r->why), "%s", redis_url_discreet(&r->url, why));
     r->state = SESSION_WAITING;
     close_links(r);
     if (was_ready) {
@@ -92,7 +94,7 @@ void session_lost(struct redis_broker *r, const char *why)
         chance = UINT32_MAX / 2;
     set_timer(r, backoff_next(&r->backoff, chance));
     subscriptions_detach(r->subscriptions);
-    commands_detach(r->commands, r->why);
+    answer_commands(r);
     announce_down(r, was_ready);
 }
 
@@ -215,8 +217,16 @@ static void on_first_beat(void *ctx)
     ev_timer_stop(r->loop, &r->timer);
     tls_trust_destroy(&r->trust); /* a megabyte of certificates, read anew at the next try */
     log_info("broker", "redis ready");
+    r->fences = 0;
+    scripts_attach(r->scripts);
     subscriptions_attach(r->subscriptions, r->pubsub);
     r->base.events->on_up(r->base.ctx);
+    /* Behind the hub's hello, which looks at what Redis has before it is given more. */
+    if (r->state == SESSION_READY)
+        publications_attach(r->publications);
+    /* At the same address: it is about the dataset that the session works on. */
+    if (r->tracking && r->state == SESSION_READY)
+        tracking_begin(r->tracking, link_address(r->command));
 }
 
 /* Called by the beat between guard_enter and guard_leave, its own or those of a reply. */
@@ -292,6 +302,11 @@ void session_init(struct redis_broker *r)
     r->resolver = resolver_create(r->loop, on_addresses, r);
     r->commands = commands_create(r->loop, &r->guard, r->options.command_timeout_ms,
                                   &r->counters.commands_failed);
+    r->scripts = scripts_create(r->commands, &r->counters.commands_failed);
+    r->publications =
+        publications_create(r->loop, &r->guard, r->scripts, r->options.durable_timeout_ms,
+                            &r->counters.commands_failed);
+    r->history = history_create(r->scripts, &r->counters.commands_failed);
     r->subscriptions = subscriptions_create(&r->base);
     r->beat = beat_create(r->loop, &r->guard, r->commands, &beat, &beat_events, r);
     ev_init(&r->timer, on_timer);
@@ -310,14 +325,19 @@ void session_end(struct redis_broker *r)
     snprintf(r->why, sizeof(r->why), "the gateway is stopping");
     ev_timer_stop(r->loop, &r->timer);
     close_links(r);
-    commands_detach(r->commands, r->why);
+    publications_end(r->publications);
+    answer_commands(r);
 }
 
 void session_free(struct redis_broker *r)
 {
     subscriptions_detach(r->subscriptions);
     subscriptions_destroy(&r->subscriptions);
+    tracking_destroy(&r->tracking);
     beat_destroy(&r->beat);
+    history_destroy(&r->history);
+    publications_destroy(&r->publications);
+    scripts_destroy(&r->scripts);
     commands_destroy(&r->commands);
     resolver_destroy(&r->resolver);
 }

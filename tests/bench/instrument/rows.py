@@ -303,7 +303,8 @@ def big(plan):
         return swarm.order("rate", messages=1000, per_second=1000, bytes=MESSAGE)
 
     def beside(swarm):
-        return swarm.order("rate", messages=20000, per_second=1000, bytes=MESSAGE, bigs=2, big_bytes=1 << 20,
+        messages = 4000 if swarm.target.dialect == "sluice" else 20000  # nchan takes its time for the big ones
+        return swarm.order("rate", messages=messages, per_second=1000, bytes=MESSAGE, bigs=2, big_bytes=1 << 20,
                            big_group=1, seconds=60)
 
     def both(swarm):
@@ -317,19 +318,58 @@ def big(plan):
         for name, pairs in answers.items():
             without = row.figure(name, Figure([a["p99_ns"] / NS_PER_US for a, _ in pairs], "us p99 without", 0))
             during = row.figure(name, Figure([b["p99_ns"] / NS_PER_US for _, b in pairs], "us p99 during", 0))
+            row.figure(name, Figure([b["p50_ns"] / NS_PER_US for _, b in pairs], "us p50 during", 0))
             row.figure(name, Figure([b["big_ns"] / 1e6 for _, b in pairs], "ms the big one", 0))
             if name == "sluice":
-                compare(row, plan, "p99 of the small, during / without", during, without, limit=3, quick=200)
+                compare(row, plan, "p99 of the small, during / without", during, without, limit=3, quick=40)
             row.note(f"{name}: {min(b['timed'] for _, b in pairs)} small messages or more a round were written "
                      "while a big one was under way; only these count")
         crew.check_counts()
     return row
 
 
-def tls(plan):
-    row = Row("tls", "TLS 1.3, HTTP/1 and HTTP/2: memory a stream, CPU per delivery")
-    row.note("not measured: the gateway has no TLS of its own yet")
+# ---- TLS -----------------------------------------------------------------------------------------
+
+
+H2_STREAMS = 100  # a connection: what the gateway and nginx allow at least
+
+
+def secure(plan, row, wire, **connect):
+    """Memory a stream and CPU per delivery, one message at a time, beside the same in clear and nchan over the same."""
+
+    def one_by_one(swarm):
+        swarm.order("publish", messages=2, bytes=MESSAGE)
+        return swarm.order("publish", messages=plan.serial, bytes=MESSAGE)
+
+    with contextlib.ExitStack() as stack:
+        crew = Crew(stack, row, [lambda: Sluice(wire=wire), Sluice] + [lambda: Nchan(wire)] * plan.with_nchan)
+        before = {s.target.name: rss(s.target) for s in crew.all()}
+        opened = crew.each(lambda s: s.order("connect", streams=plan.streams, seconds=120,
+                                             **(connect if s.target.wire == wire else {})))
+        memory = {name: row.figure(name, Figure([(a["rss"] - before[name]) / plan.streams], "B/stream", 0))
+                  for name, a in opened.items()}
+        for name, a in opened.items():
+            row.note(f"{name}: {a['cpu_ns'] / plan.streams / NS_PER_US:.0f} us of CPU to open a stream")
+        answers = crew.rounds(plan.rounds, one_by_one)
+        cost = {name: row.figure(name, per_delivery(a)) for name, a in answers.items()}
+        ours, theirs = f"sluice, {wire}", f"nchan, {wire}"
+        compare(row, plan, f"CPU, {wire} / clear", cost[ours], cost["sluice"], limit=None,
+                quick=4 if wire == "tls" else 1)
+        if theirs in cost:
+            compare(row, plan, "memory, sluice / nchan", memory[ours], memory[theirs], limit=1)
+            compare(row, plan, "CPU, sluice / nchan", cost[ours], cost[theirs], limit=1)
+        syscall_notes(row, crew, lambda s: s.order("publish", messages=10, bytes=MESSAGE))
+        crew.check_counts()
     return row
 
 
-ROWS = {f.__name__: f for f in (serial, burst, idle, channels, latency, workers, tls, big)}
+def tls(plan):
+    return secure(plan, Row("tls", f"TLS 1.3 and HTTP/1, {plan.streams} streams: memory, CPU per delivery"), "tls")
+
+
+def http2(plan):
+    row = Row("http2", f"TLS 1.3 and HTTP/2, {plan.streams} streams, {H2_STREAMS} a connection: memory, CPU per delivery")
+    return secure(plan, row, "h2", per_link=H2_STREAMS)
+
+
+ROWS = {f.__name__: f for f in (serial, burst, idle, channels, latency, workers, tls, http2, big)}

@@ -16,7 +16,7 @@ class Wrong(Exception):
 class Swarm:
     def __init__(self, target):
         argv = [*CLIENT_CORE.prefix, str(BUILD / "swarm"), target.dialect, str(target.port), str(target.pid),
-                str(target.redis_port), CHANNELS]
+                str(target.publish_port), CHANNELS, target.wire]
         self.target = target
         self.last = {"total_deliveries": 0, "streams": 0}
         self.child = spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -1,5 +1,6 @@
 """What is measured: the gateway, the floor, and nchan; each pinned, with a Redis of its own, ended by pid."""
 
+import atexit
 import os
 import pathlib
 import re
@@ -8,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import http
+from harness import http, tls
 from harness.gateway import Gateway
 from harness.process import spawn, until
 from harness.redis import Redis, free_port
@@ -28,15 +29,30 @@ class Core:
 SERVER_CORE, CLIENT_CORE = Core(0), Core(1)
 
 
-class Target:
-    """A running server: its dialect, port and pid, the port of its Redis, and how it ends."""
+def certificate():
+    """One for all servers of a run, of the kind that is cheapest to shake hands with."""
+    if not CERTIFICATE:
+        directory = tempfile.mkdtemp(prefix="sluice-bench-")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        CERTIFICATE.append(tls.Pair(directory, "bench"))
+    return CERTIFICATE[0]
 
-    dialect = "sluice"
+
+CERTIFICATE = []
+
+
+class Target:
+    """
+    A running server: its dialect, port and pid, the port that is published to, how it ends, and its
+    wire: streams come in "clear", over "tls" (HTTP/1), or as "h2" (HTTP/2 over TLS).
+    """
+
+    dialect, wire = "sluice", "clear"
     redis = None
 
     @property
-    def redis_port(self):
-        return self.redis.port if self.redis else 0
+    def publish_port(self):
+        return self.redis.port
 
     def check_counts(self, swarm):
         """What is wrong with the server's own counts, None when nothing is."""
@@ -47,11 +63,14 @@ class Target:
 
 
 class Sluice(Target):
-    def __init__(self, workers=1, **settings):
-        self.name = "sluice" if workers == 1 else f"sluice, {workers} workers"
+    def __init__(self, workers=1, wire="clear", **settings):
+        self.name, self.wire = "sluice" if workers == 1 else f"sluice, {workers} workers", wire
+        self.name += f", {wire}" * (wire != "clear")
         self.redis = Redis(within=CLIENT_CORE)
+        if wire != "clear":
+            settings = {"tls": certificate().settings, "listen": ["http://127.0.0.1:0", "127.0.0.1:0"], **settings}
         self.gateway = Gateway(self.redis, kind="release", within=SERVER_CORE, workers=workers, **settings)
-        self.port, self.pid = self.gateway.ports[0], self.gateway.child.pid
+        self.port, self.pid = self.gateway.ports[-1], self.gateway.child.pid
 
     def check_counts(self, swarm):
         seen = self.gateway.metrics()
@@ -79,11 +98,11 @@ def wait_end(child, seconds=10):
 
 
 class Floor(Target):
-    def __init__(self, batch=False):
+    def __init__(self, batch=False, replay=False):
         self.name = "floor, batching" if batch else "floor"
         self.redis = Redis(within=CLIENT_CORE)
         argv = [*SERVER_CORE.prefix, str(BUILD / "floor"), str(self.redis.port), CHANNELS + "0"]
-        self.child = spawn(argv + (["--batch"] if batch else []), stdout=subprocess.PIPE)
+        self.child = spawn(argv + ["--batch"] * batch + ["--replay"] * replay, stdout=subprocess.PIPE)
         line = self.child.stdout.readline().decode()
         self.port, self.pid = int(line.rsplit(":", 1)[1]), self.child.pid
 
@@ -126,6 +145,7 @@ http {{
     nchan_shared_memory_size 256M;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
+        {secure}
         location ~ ^/pub/(.+)$ {{
             nchan_publisher http;
             nchan_channel_id $1;
@@ -141,6 +161,15 @@ http {{
     }}
 }}
 """
+# Records as small as its documentation advises against latency, which are buffers too; no cache of
+# sessions, since nobody comes back.
+NCHAN_SECURE = """listen 127.0.0.1:{port} ssl {http2} backlog=4096;
+        ssl_certificate {cert};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.3;
+        ssl_session_cache off;
+        ssl_buffer_size 4k;
+"""
 NCHAN_MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
 
@@ -148,16 +177,29 @@ class Nchan(Target):
     dialect = "nchan"
     name = "nchan"
 
-    def __init__(self):
+    def __init__(self, wire="clear"):
         self.dir = tempfile.mkdtemp(prefix="sluice-nchan-")
-        self.port = free_port()
+        self.wire, self.clear_port = wire, free_port()
+        self.name += f", {wire}" * (wire != "clear")
+        self.port = self.clear_port if wire == "clear" else free_port()
         path = os.path.join(self.dir, "nginx.conf")
-        text = NCHAN.format(module=NCHAN_MODULE, dir=self.dir, port=self.port, files=20000, connections=15000)
+        text = NCHAN.format(module=NCHAN_MODULE, dir=self.dir, port=self.clear_port, files=20000, connections=15000,
+                            secure=self._secure())
         pathlib.Path(path).write_text(text, encoding="ascii")
         argv = [*SERVER_CORE.prefix, "nginx", "-c", path, "-e", os.path.join(self.dir, "error")]
         self.child = spawn(argv)
         self.pid = self.child.pid
         until(self._answers, 10, "nginx to answer")
+
+    def _secure(self):
+        if self.wire == "clear":
+            return ""
+        return NCHAN_SECURE.format(port=self.port, http2="http2" if self.wire == "h2" else "",
+                                   **certificate().settings)
+
+    @property
+    def publish_port(self):
+        return self.clear_port
 
     def _errors(self):
         return pathlib.Path(self.dir, "error").read_text(encoding="utf-8", errors="replace")
@@ -165,7 +207,7 @@ class Nchan(Target):
     def _answers(self):
         assert self.child.poll() is None, self._errors()
         try:
-            return http.request(("127.0.0.1", self.port), "GET", "/", timeout=2).status
+            return http.request(("127.0.0.1", self.clear_port), "GET", "/", timeout=2).status
         except OSError:
             return False
 
@@ -173,6 +215,11 @@ class Nchan(Target):
         self.child.terminate()
         wait_end(self.child)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def cpu_ns(pid):
+    """Time of a process on a CPU, as its scheduler counts it."""
+    return sum(int(task.read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
 def rss(target):

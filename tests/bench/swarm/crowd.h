@@ -9,8 +9,7 @@
 
 #include "dialect.h"
 #include "ledger.h"
-
-#include <netinet/in.h>
+#include "link.h"
 
 struct crowd;
 
@@ -18,17 +17,23 @@ struct crowd;
 struct group {
     uint32_t streams;
     uint32_t first_channel, channels;
-    uint32_t span; /* channels a stream */
+    uint32_t span;     /* channels a stream */
+    uint32_t per_link; /* streams a connection: 1 with HTTP/1 */
+    uint32_t behind;   /* they resume so many messages back, on each channel */
+    uint64_t cursor;   /* and this is their last id; 0 when they do not resume */
     bool bulk;
 };
 
 /* crowd_create: everything is borrowed. `names` goes before a channel's number to make its name. */
 struct crowd *crowd_create(struct ledger *ledger, const struct dialect *dialect,
-                           const struct sockaddr_in *server, const char *names);
+                           const struct sockaddr_in *server, enum wire wire, const char *names);
+
+/* crowd_server: streams that are opened from now on go to this port. */
+void crowd_server(struct crowd *c, uint16_t port);
 
 /*
  * crowd_open: begins a group; stream i has the `span` channels from (i * span) mod channels on.
- * Call crowd_step until crowd_opening is 0.
+ * Call crowd_step until crowd_opening, which counts connections, is 0.
  */
 void crowd_open(struct crowd *c, const struct group *group);
 uint32_t crowd_opening(const struct crowd *c);

@@ -22,6 +22,10 @@ bool publisher_open(struct publisher *p, const struct dialect *d, const struct s
     return fcntl(p->fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
+static const char by_command[] = "*3\r\n$7\r\nPUBLISH\r\n";
+static const char by_function[] = "*6\r\n$5\r\nFCALL\r\n$14\r\nsluice_publish\r\n"
+                                  "$1\r\n1\r\n$7\r\nsluice:\r\n";
+
 static char *reserve(struct publisher *p, size_t bytes)
 {
     if (p->sent == p->length)
@@ -51,7 +55,7 @@ static void add_payload(struct publisher *p, const struct head *h)
     p->length += h->bytes;
 }
 
-void publisher_add(struct publisher *p, const char *channel, const struct head *h)
+void publisher_add(struct publisher *p, const char *channel, const struct head *h, bool durable)
 {
     p->asked++;
     if (p->dialect->publish) {
@@ -60,7 +64,8 @@ void publisher_add(struct publisher *p, const char *channel, const struct head *
         add_payload(p, h);
         return;
     }
-    add_text(p, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%u\r\n", strlen(channel), channel, h->bytes);
+    add_text(p, "%s$%zu\r\n%s\r\n$%u\r\n", durable ? by_function : by_command, strlen(channel),
+             channel, h->bytes);
     add_payload(p, h);
     add_text(p, "\r\n");
 }
@@ -82,8 +87,9 @@ bool publisher_flush(struct publisher *p)
 }
 
 /*
- * An answer of Redis is a line ":<receivers>"; of HTTP it begins "HTTP/1.1 2", and the rest, whose
- * body has no line end, is passed over. Both are told by what follows their first bytes.
+ * An answer of Redis is a line ":<receivers>", or two, of which the second is an id, or "-<error>";
+ * of HTTP it begins "HTTP/1.1 2", and the rest, whose body has no line end, is passed over. Both
+ * are told by what follows their first bytes.
  */
 static void take_answers(struct publisher *p, const char *bytes, size_t len)
 {
@@ -92,7 +98,7 @@ static void take_answers(struct publisher *p, const char *bytes, size_t len)
     for (size_t i = 0; i < len; i++) {
         char c = bytes[i];
         if (p->matched == whole) {
-            bool good = p->dialect->publish ? c == '2' : c == ':';
+            bool good = p->dialect->publish ? c == '2' : c != '-';
             p->answered++;
             p->matched = 0;
             if (!good) {

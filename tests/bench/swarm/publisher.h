@@ -23,9 +23,9 @@ struct publisher {
 /* publisher_open: blocks while it connects; false when it cannot. */
 bool publisher_open(struct publisher *p, const struct dialect *d, const struct sockaddr_in *to);
 
-/* publisher_add: queues a message. publisher_flush writes what the socket takes; returns false when
- * the connection is lost. */
-void publisher_add(struct publisher *p, const char *channel, const struct head *h);
+/* publisher_add: queues a message; a durable one, with Redis, by the gateway's function.
+ * publisher_flush writes what the socket takes; returns false when the connection is lost. */
+void publisher_add(struct publisher *p, const char *channel, const struct head *h, bool durable);
 bool publisher_flush(struct publisher *p);
 bool publisher_pending(const struct publisher *p);
 

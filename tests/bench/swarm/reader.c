@@ -30,15 +30,18 @@ static void corrupt(struct reader *r, struct ledger *l)
 
 static void end_event(struct reader *r, struct ledger *l, uint64_t read_ns)
 {
+    if (r->id)
+        ledger_see_id(l, r->id, r->message, &r->last_id);
     if (r->message) {
         uint32_t at = r->head.channel - r->first;
         if (at < r->span)
-            ledger_deliver(l, &r->head, &r->next[at], read_ns);
+            ledger_deliver(l, &r->head, r->id, &r->next[at], read_ns);
         else
             l->tally.corrupt++;
     }
     l->tally.gaps += r->gap;
     r->message = r->named = r->gap = false;
+    r->id = 0;
 }
 
 static void take_head_line(struct reader *r, const char *line, size_t len)
@@ -62,7 +65,10 @@ static void take_line(struct reader *r, struct ledger *l, const char *line, size
         r->ready = r->ready || starts(line, len, ready);
     } else if (starts(line, len, "event: ")) {
         r->named = true; /* our messages have no event name: it is the server's own, say a ping */
-        r->gap = starts(line, len, "event: sluice.") && !starts(line, len, "event: sluice.ping");
+        r->gap = starts(line, len, "event: sluice.") && !starts(line, len, "event: sluice.ping") &&
+                 !starts(line, len, "event: sluice.head");
+    } else if (starts(line, len, "id: ")) {
+        r->id = id_read(line + 4, len - 4); /* other servers have other ids: none */
     } else if (starts(line, len, "data:") && !r->named) {
         l->tally.corrupt++;
     }
@@ -130,6 +136,11 @@ static size_t read_line(struct reader *r, struct ledger *l, const char *bytes, s
     if (r->carried == 0 && len >= FRAME_HEAD && begins_message(r, l, bytes))
         return FRAME_HEAD;
     return carry_on(r, l, bytes, len, read_ns, ready);
+}
+
+void reader_skip_head(struct reader *r)
+{
+    r->state = IN_LINE;
 }
 
 void reader_feed(struct reader *r, struct ledger *l, const char *bytes, size_t len,

@@ -15,6 +15,7 @@ struct reader {
     uint32_t padding;     /* bytes of it that have not come */
     uint32_t first, span; /* the channels of this stream: a range */
     uint32_t *next;       /* borrowed: expected sequence numbers, one a channel */
+    uint64_t id, last_id; /* of the event at hand, 0 when it has none; the stream's last one */
     uint8_t state;
     uint8_t carried;          /* bytes in carry */
     bool ready;               /* the server has said that it is subscribed */
@@ -22,6 +23,9 @@ struct reader {
     bool message, named, gap; /* what the next blank line ends: ours; an event with a name; a gap */
     char carry[READER_CARRY]; /* a line that is not complete; the rest of a longer one is dropped */
 };
+
+/* reader_skip_head: what is fed is the body alone. */
+void reader_skip_head(struct reader *r);
 
 /* reader_feed: `ready` is the line by which the server says that nothing is missed any more. */
 void reader_feed(struct reader *r, struct ledger *l, const char *bytes, size_t len,

@@ -2,12 +2,16 @@
  * The client swarm of tests/bench/run. It takes commands on standard input, one a line, and answers
  * each with one line of JSON:
  *
- *   connect streams=N channels=C span=S bulk=0|1   opens a group of streams
+ *   connect streams=N channels=C span=S bulk=0|1   opens a group of streams,
+ *        per_link=P                                P a connection (HTTP/2)
  *   publish messages=N bytes=B window=W group=G    W at a time: 1 is one by one, N is all at once
  *   rate messages=N per_second=R bytes=B group=G   at a fixed rate, for latencies
  *        bigs=K big_bytes=B big_group=G            and big messages meanwhile
- *   idle seconds=N                                 nothing, but for heartbeats
- *   disconnect                                     closes all
+ *        durable=1                                 both: by the gateway's function in Redis
+ *   resume streams=N messages=M group=G            opens further streams of that group's one
+ * channel, which ask for its last M messages server port=P pid=N                            what is
+ * opened from now on goes there idle seconds=N                                 nothing, but for
+ * heartbeats disconnect                                     closes all
  *
  * Every command takes seconds=N, the longest that it may last.
  */
@@ -30,7 +34,8 @@ static const struct {
 } commands[] = {
     {"connect", workload_connect}, {"disconnect", workload_disconnect},
     {"publish", workload_publish}, {"rate", workload_rate},
-    {"idle", workload_idle},
+    {"idle", workload_idle},       {"resume", workload_resume},
+    {"server", workload_server},
 };
 
 static const struct {
@@ -40,10 +45,14 @@ static const struct {
     {"streams", offsetof(struct order, streams)},
     {"channels", offsetof(struct order, channels)},
     {"span", offsetof(struct order, span)},
+    {"per_link", offsetof(struct order, per_link)},
     {"bulk", offsetof(struct order, bulk)},
     {"group", offsetof(struct order, group)},
     {"messages", offsetof(struct order, messages)},
     {"bytes", offsetof(struct order, bytes)},
+    {"durable", offsetof(struct order, durable)},
+    {"port", offsetof(struct order, port)},
+    {"pid", offsetof(struct order, pid)},
     {"window", offsetof(struct order, window)},
     {"per_second", offsetof(struct order, per_second)},
     {"bigs", offsetof(struct order, bigs)},
@@ -55,6 +64,7 @@ static const struct {
 static const struct order defaults = {.streams = 1,
                                       .channels = 1,
                                       .span = 1,
+                                      .per_link = 1,
                                       .messages = 1,
                                       .bytes = 100,
                                       .window = 1,
@@ -65,8 +75,10 @@ static const struct order defaults = {.streams = 1,
 static void usage(const char *why)
 {
     fprintf(stderr,
-            "swarm: %s\nusage: swarm DIALECT SERVER_PORT SERVER_PID REDIS_PORT CHANNEL_PREFIX\n"
-            "DIALECT is sluice or nchan; REDIS_PORT is 0 where publishing is by HTTP\n",
+            "swarm: %s\nusage: swarm DIALECT SERVER_PORT SERVER_PID PUBLISH_PORT CHANNEL_PREFIX "
+            "[WIRE]\n"
+            "DIALECT is sluice or nchan, which is published to by HTTP, else by Redis;\n"
+            "WIRE is clear (the default), tls or h2, and is how streams are read\n",
             why);
     exit(2);
 }
@@ -96,6 +108,8 @@ static const char *wrong_in(const struct tally *t)
 {
     if (t->lost || t->repeated || t->corrupt)
         return "deliveries were lost, repeated or corrupt";
+    if (t->disordered)
+        return "ids did not rise";
     if (t->closed)
         return "the server closed streams";
     return t->gaps ? "the server told of gaps" : NULL;
@@ -103,10 +117,15 @@ static const char *wrong_in(const struct tally *t)
 
 static struct tally since(const struct tally *now, const struct tally *then)
 {
-    return (struct tally){now->messages - then->messages, now->deliveries - then->deliveries,
-                          now->lost - then->lost,         now->repeated - then->repeated,
-                          now->corrupt - then->corrupt,   now->gaps - then->gaps,
-                          now->comments - then->comments, now->closed - then->closed};
+    return (struct tally){.messages = now->messages - then->messages,
+                          .deliveries = now->deliveries - then->deliveries,
+                          .lost = now->lost - then->lost,
+                          .repeated = now->repeated - then->repeated,
+                          .corrupt = now->corrupt - then->corrupt,
+                          .disordered = now->disordered - then->disordered,
+                          .gaps = now->gaps - then->gaps,
+                          .comments = now->comments - then->comments,
+                          .closed = now->closed - then->closed};
 }
 
 static void print_result(const struct bench *b, const char *name, const struct result *r,
@@ -125,6 +144,7 @@ static void print_result(const struct bench *b, const char *name, const struct r
     number("lost", t->lost);
     number("repeated", t->repeated);
     number("corrupt", t->corrupt);
+    number("disordered", t->disordered);
     number("gaps", t->gaps);
     number("comments", t->comments);
     number("closed", t->closed);
@@ -196,8 +216,11 @@ int main(int argc, char **argv)
     static struct ledger ledger;
     static struct bench bench = {.ledger = &ledger, .random = 2463534242u};
     struct rlimit files;
-    if (argc != 6)
-        usage("five arguments are needed");
+    enum wire wire = WIRE_CLEAR;
+    if (argc != 6 && argc != 7)
+        usage("five or six arguments are needed");
+    if (argc == 7 && !link_wire(argv[6], &wire))
+        usage("no such wire");
     const struct dialect *dialect = dialect_find(argv[1]);
     if (!dialect)
         usage("no such dialect");
@@ -206,12 +229,12 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &files);
     prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0);
     struct sockaddr_in server = loopback(argv[2]);
-    struct sockaddr_in publish = dialect->publish ? server : loopback(argv[4]);
+    struct sockaddr_in publish = loopback(argv[4]);
     bench.pid = atoi(argv[3]);
     if (!publisher_open(&bench.publisher, dialect, &publish) ||
         !publisher_open(&bench.big_publisher, dialect, &publish))
         usage("cannot connect to publish");
-    bench.crowd = crowd_create(&ledger, dialect, &server, argv[5]);
+    bench.crowd = crowd_create(&ledger, dialect, &server, wire, argv[5]);
     crowd_watch(bench.crowd, bench.publisher.fd, false);
     usleep(
         100000); /* for the server to accept the publishers, before its descriptors are counted */

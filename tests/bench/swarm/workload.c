@@ -54,6 +54,7 @@ struct stopwatch {
 static struct stopwatch begin(struct bench *b, const struct order *o)
 {
     settle(b);
+    b->durable = o->durable != 0;
     histogram_reset(&b->ledger->latency);
     struct stopwatch w = {.cpu_ns = proc_cpu_ns(b->pid), .own_ns = proc_cpu_ns(getpid())};
     w.wall_ns = now_ns();
@@ -89,9 +90,9 @@ static struct head publish(struct bench *b, struct publisher *p, uint32_t group,
 {
     char name[64];
     uint32_t channel = any_channel(b, &b->groups[group]);
-    struct head h = ledger_publish(b->ledger, channel, bytes, timed);
+    struct head h = ledger_publish(b->ledger, channel, bytes, timed, b->durable);
     crowd_channel_name(b->crowd, channel, name);
-    publisher_add(p, name, &h);
+    publisher_add(p, name, &h, b->durable);
     return h;
 }
 
@@ -99,7 +100,7 @@ static struct head publish(struct bench *b, struct publisher *p, uint32_t group,
 
 void workload_connect(struct bench *b, const struct order *o, struct result *r)
 {
-    if (b->group_count == MOST_GROUPS || o->channels == 0 || o->span == 0) {
+    if (b->group_count == MOST_GROUPS || o->channels == 0 || o->span == 0 || o->per_link == 0) {
         r->failure = "no such group can be";
         return;
     }
@@ -107,6 +108,7 @@ void workload_connect(struct bench *b, const struct order *o, struct result *r)
     *g = (struct group){.streams = o->streams,
                         .channels = o->channels,
                         .span = o->span,
+                        .per_link = o->per_link,
                         .bulk = o->bulk != 0,
                         .first_channel = ledger_add_channels(b->ledger, o->channels)};
     struct stopwatch w = begin(b, o);
@@ -212,6 +214,42 @@ void workload_rate(struct bench *b, const struct order *o, struct result *r)
     if (o->bigs)
         see_to_bigs(b, o, &bigs, false, r);
     end(b, &w, r);
+}
+
+/* ---- resuming ---- */
+
+void workload_resume(struct bench *b, const struct order *o, struct result *r)
+{
+    const struct group *from = &b->groups[o->group % MOST_GROUPS];
+    struct stopwatch w = begin(b, o);
+    uint64_t before = b->ledger->complete, closed = b->ledger->tally.closed;
+    if (o->group >= b->group_count || from->channels != 1 ||
+        b->ledger->channels[from->first_channel].published <= o->messages) {
+        r->failure = "only one channel that has so many messages can be resumed";
+        return;
+    }
+    struct group g = {.streams = o->streams,
+                      .channels = 1,
+                      .span = 1,
+                      .per_link = 1,
+                      .first_channel = from->first_channel,
+                      .behind = o->messages};
+    g.cursor = ledger_expect_again(b->ledger, o->messages, o->streams);
+    crowd_open(b->crowd, &g);
+    while (b->ledger->complete - before < o->messages && !crowd_failure(b->crowd) &&
+           going_well(b, w.deadline_ns, closed))
+        workload_wait(b, 100 * ms_ns);
+    if (b->ledger->complete - before < o->messages)
+        r->failure = "not everything arrived in time";
+    end(b, &w, r);
+}
+
+void workload_server(struct bench *b, const struct order *o, struct result *r)
+{
+    (void)r;
+    crowd_server(b->crowd, (uint16_t)o->port);
+    b->pid = (int)o->pid;
+    b->base_fds = proc_fds(b->pid);
 }
 
 void workload_idle(struct bench *b, const struct order *o, struct result *r)

@@ -11,10 +11,13 @@
 /* A command's words; what was not given has the default of workload_defaults. */
 struct order {
     uint32_t streams, channels, span, bulk; /* connect */
-    uint32_t group;                         /* whose channels are published to */
-    uint32_t messages, bytes, window;       /* publish */
-    uint32_t per_second;                    /* rate */
-    uint32_t big_bytes, bigs;               /* rate: messages to `big_group` meanwhile */
+    uint32_t per_link;
+    uint32_t group;                   /* whose channels are published to */
+    uint32_t messages, bytes, window; /* publish; resume: how many messages back */
+    uint32_t durable;                 /* publish, rate: 1 by the gateway's function in Redis */
+    uint32_t port, pid;               /* server */
+    uint32_t per_second;              /* rate */
+    uint32_t big_bytes, bigs;         /* rate: messages to `big_group` meanwhile */
     uint32_t big_group;
     uint32_t seconds; /* the longest it may take; idle: how long */
 };
@@ -35,6 +38,7 @@ struct bench {
     struct ledger *ledger;
     struct crowd *crowd;
     struct publisher publisher, big_publisher;
+    bool durable;      /* how the command at hand publishes */
     int pid;           /* of the server */
     uint32_t base_fds; /* its descriptors before the first stream */
     struct group groups[MOST_GROUPS];
@@ -46,6 +50,8 @@ void workload_connect(struct bench *b, const struct order *o, struct result *r);
 void workload_disconnect(struct bench *b, const struct order *o, struct result *r);
 void workload_publish(struct bench *b, const struct order *o, struct result *r);
 void workload_rate(struct bench *b, const struct order *o, struct result *r);
+void workload_resume(struct bench *b, const struct order *o, struct result *r);
+void workload_server(struct bench *b, const struct order *o, struct result *r);
 void workload_idle(struct bench *b, const struct order *o, struct result *r);
 
 /* workload_wait: handles what comes for that long. */

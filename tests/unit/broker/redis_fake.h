@@ -6,6 +6,7 @@
 #ifndef TESTS_REDIS_FAKE_H
 #define TESTS_REDIS_FAKE_H
 
+#include "proto/functions.h"
 #include "redis_harness.h"
 
 #include <fcntl.h>
@@ -13,7 +14,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { FAKE_CLIENTS = 8, FAKE_BYTES = 65536, FAKE_WORDS = 8 };
+/* The largest command is the one that loads the library. */
+enum { FAKE_CLIENTS = 8, FAKE_BYTES = 131072, FAKE_WORDS = 20 };
 
 struct fake_client {
     int fd; /* -1: free */
@@ -27,8 +29,9 @@ struct fake {
     pthread_t thread;
     atomic_bool stop;
     atomic_bool swallow_beats;
-    const char *at_accept;        /* said to each new client before it is closed */
-    _Atomic(const char *) verb;   /* the command whose answer is replaced */
+    const char *at_accept; /* said to each new client before it is closed */
+    _Atomic(const char *)
+        verb; /* the command, or what stands behind it, whose answer is replaced */
     _Atomic(const char *) answer; /* by this */
     int pubsub;                   /* the client that subscribed last */
     struct fake_client clients[FAKE_CLIENTS];
@@ -78,8 +81,10 @@ static void fake_subscribe(struct fake *f, int fd, const struct span *words, siz
 static void fake_obey(struct fake *f, int fd, const struct span *words, size_t count)
 {
     const char *verb = atomic_load(&f->verb), *answer = atomic_load(&f->answer);
-    if (verb && answer && span_is(words[0], verb))
+    if (verb && answer && (span_is(words[0], verb) || (count > 1 && span_is(words[1], verb))))
         fake_say(fd, answer, strlen(answer));
+    else if (count > 1 && span_is(words[1], "sluice_version"))
+        dprintf(fd, ":%d\r\n", SLUICE_FUNCTIONS_VERSION);
     else if (span_is(words[0], "PUBLISH"))
         fake_publish(f, fd, words);
     else if (span_is(words[0], "SUBSCRIBE"))

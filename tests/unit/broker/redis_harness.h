@@ -216,6 +216,13 @@ static void rig_oversize(void *ctx, struct span channel, struct span pattern, ui
     hear(ctx, "oversize", channel, span_of(text), NONE);
 }
 
+static void rig_fence(void *ctx, struct span epoch, uint64_t clock, uint64_t floor)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)clock);
+    hear(ctx, "fence", epoch, span_of(text), span_of(floor ? "floor" : "no floor"));
+}
+
 static const struct broker_events rig_events = {
     .on_up = rig_up,
     .on_down = rig_down,
@@ -224,6 +231,7 @@ static const struct broker_events rig_events = {
     .on_refused = rig_refused,
     .on_message = rig_message,
     .on_oversize = rig_oversize,
+    .on_fence = rig_fence,
 };
 
 UNUSED_FN static void rig_published(void *arg, int err, const char *why, int64_t receivers)

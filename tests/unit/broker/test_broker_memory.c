@@ -3,11 +3,12 @@
 #include "broker/broker_memory.h"
 
 static struct rig rig;
+static const struct memory_options options = {.clock = &clock_system, .replay_bytes = 1 << 20};
 
 static int start(void **state)
 {
     rig = (struct rig){0};
-    rig.broker = broker_memory_create(&rig_events, &rig);
+    rig.broker = broker_memory_create(&options, &rig_events, &rig);
     return 0;
 }
 
@@ -80,7 +81,7 @@ static void patterns_may_be_dropped_while_a_message_is_told(void **state)
                                                 .on_message = drop_patterns};
     struct broker *b = NULL;
     int64_t receivers = -1;
-    b = broker_memory_create(&events, &b);
+    b = broker_memory_create(&options, &events, &b);
     b->ops->subscribe(b, TOPIC_PATTERN, span_of("*"));
     b->ops->subscribe(b, TOPIC_PATTERN, span_of("a*"));
     b->ops->publish(b, span_of("a"), span_of("x"), ignore_publish, &receivers);

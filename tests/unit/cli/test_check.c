@@ -74,7 +74,7 @@ static void a_good_configuration_is_printed_and_ends_with_0(void **state)
     run_check((char *[]){"check", "--workers=3", NULL});
     assert_int_equal(outcome.status, 0);
     assert_string_equal(outcome.err, "");
-    assert_non_null(strstr(outcome.out, "\nworkers                   3 "));
+    assert_non_null(strstr(outcome.out, "\nworkers                         3 "));
     assert_non_null(strstr(outcome.out, "flag --workers\n"));
 }
 

@@ -30,6 +30,12 @@ static void every_path_leads_to_its_endpoint(void **state)
         {"/metrics", endpoint_metrics},
         {"/api/stats", endpoint_stats},
         {"/api/channels", endpoint_channels},
+        {"/invalidate", endpoint_invalidate},
+        {"/invalidations", endpoint_feed},
+        {"/invalidations/ack", endpoint_ack},
+        {"/api/peers", endpoint_peers},
+        {"/revalidate", endpoint_revalidate},
+        {"/webhooks/cms", endpoint_webhook},
         {"/", endpoint_asset},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -1,22 +1,26 @@
 /*
  * For the model test: streams on the shards of some workers, each of which judges what it is given.
+ * What it is owed of durable messages stands in model_durable.h. Of ephemeral ones:
  *
- * The promise: between a stream's `ready` and the next `waiting`, each publication that matches its
- * topics comes exactly once and in order. A missing one must be covered by a gap for a topic that
- * matches it, which is told after it was published and before a later publication comes. After a
- * `waiting` each topic tells a gap before the stream is ready again.
+ * Between a stream's `ready` and the next `waiting`, each publication that matches its topics comes
+ * exactly once and in order. A missing one must be covered by a gap for a topic that matches it,
+ * which is told after it was published and before a later publication comes. After a `waiting` each
+ * topic tells a gap before the stream is ready again, unless all its channels are durable.
  */
 #ifndef TESTS_MODEL_STREAMS_H
 #define TESTS_MODEL_STREAMS_H
 
 #include "base/buf.h"
 #include "hub/shard.h"
-#include "model_redis.h"
+#include "model_data.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 
 enum { STREAMS = 8, WORKERS = 2 };
+
+/* What a stream had of a publication. */
+enum { HAD = 1, TOLD = 2 /* that it may have missed it */ };
 
 struct stream {
     struct subscriber sub;
@@ -27,13 +31,21 @@ struct stream {
     unsigned mask;            /* of topics */
     unsigned gaps;            /* topics that have told a gap since the broker went */
     uint32_t since;           /* publications when it became ready */
-    uint32_t last;            /* the publication that came last */
+    uint32_t last;            /* the ephemeral publication that came last */
     uint32_t covered[TOPICS]; /* by the topic's last gap: all publications up to this one */
+    /* Durable messages */
+    struct shard_resume resume;
+    uint64_t start;        /* it is owed what comes after it; UINT64_MAX: not known yet */
+    uint64_t cursor;       /* the last id it was told, */
+    uint64_t sure;         /* and the last one but those of gaps */
+    uint64_t told[TOPICS]; /* by gaps of a topic: everything up to this id */
+    uint64_t room;         /* how many durable frames it still takes */
+    bool doubtful;         /* gaps may be told, since of its cursor nobody knows anything */
+    uint8_t had[PUBS];     /* publications that it had, or was told one by one to have missed */
 };
 
 static struct stream streams[STREAMS];
 static char failure[256]; /* empty: none so far */
-
 __attribute__((format(printf, 1, 2))) static void fail_model(const char *fmt, ...)
 {
     va_list ap;
@@ -57,18 +69,23 @@ static int number_of(const struct stream *s)
     return (int)(s - streams);
 }
 
-static bool wants(const struct stream *s, uint32_t pub)
+static bool wants_channel(const struct stream *s, int channel)
 {
     for (int i = 0; i < TOPICS; i++)
-        if (s->mask >> i & 1 && topic_covers(i, redis.pub_channel[pub]))
+        if (s->mask >> i & 1 && topic_covers(i, channel))
             return true;
     return false;
+}
+
+static bool wants(const struct stream *s, uint32_t pub)
+{
+    return wants_channel(s, store.pubs[pub].channel);
 }
 
 static bool gap_covers(const struct stream *s, uint32_t pub)
 {
     for (int i = 0; i < TOPICS; i++)
-        if (s->mask >> i & 1 && s->covered[i] >= pub && topic_covers(i, redis.pub_channel[pub]))
+        if (s->mask >> i & 1 && s->covered[i] >= pub && topic_covers(i, store.pubs[pub].channel))
             return true;
     return false;
 }
@@ -80,18 +97,14 @@ static void check_holes(const struct stream *s, uint32_t end)
     if (s->fresh && s->since > from)
         from = s->since;
     for (uint32_t pub = from + 1; pub < end; pub++)
-        if (wants(s, pub) && !gap_covers(s, pub))
+        if (!store.pubs[pub].id && wants(s, pub) && !gap_covers(s, pub))
             fail_model("stream %d lost publication %u on channel %s and was told no gap",
-                       number_of(s), pub, channels[redis.pub_channel[pub]]);
+                       number_of(s), pub, channels[store.pubs[pub].channel]);
 }
 
-static void had_message(struct stream *s, uint32_t pub, bool wrapped)
+static void had_ephemeral(struct stream *s, uint32_t pub)
 {
-    if (pub == 0 || pub > redis.pubs || !wants(s, pub))
-        fail_model("stream %d had publication %u, which it did not ask for", number_of(s), pub);
-    else if (wrapped != s->sub.wrapped)
-        fail_model("stream %d had publication %u in the wrong form", number_of(s), pub);
-    else if (pub == s->last)
+    if (pub == s->last)
         fail_model("stream %d had publication %u twice", number_of(s), pub);
     else if (pub < s->last)
         fail_model("stream %d had publication %u after %u", number_of(s), pub, s->last);
@@ -101,100 +114,22 @@ static void had_message(struct stream *s, uint32_t pub, bool wrapped)
     s->fresh = false;
 }
 
-static void had_gap(struct stream *s, const char *text)
+static void had_ephemeral_gap(struct stream *s, int topic)
 {
-    char name[64];
-    for (int i = 0; i < TOPICS; i++) {
-        snprintf(name, sizeof(name), "{\"%s\":\"%s\",",
-                 topics[i].kind == TOPIC_CHANNEL ? "channel" : "pattern", topics[i].name);
-        if (!strstr(text, name))
-            continue;
-        if (!(s->mask >> i & 1))
-            fail_model("stream %d was told a gap of a topic that is not its own", number_of(s));
-        s->covered[i] = redis.pubs;
-        s->gaps |= 1u << i;
-        return;
-    }
-    fail_model("stream %d was told a gap of no topic", number_of(s));
+    s->covered[topic] = store.pub_count;
+    s->gaps |= 1u << topic;
 }
 
-static void deliver_one(void *ctx, struct subscriber *sub, struct frame *f)
+static void became_ready(struct stream *s)
 {
-    struct stream *s = stream_of(sub);
-    char text[256];
-    snprintf(text, sizeof(text), "%.*s", (int)f->len, f->bytes);
-    const char *plain = "data: ", *wrapped = strstr(text, "\"data\":\"");
-    if (strncmp(text, "event: sluice.gap\n", 18) == 0)
-        had_gap(s, text);
-    else if (wrapped)
-        had_message(s, (uint32_t)strtoul(wrapped + 8, NULL, 10), true);
-    else if (strncmp(text, plain, strlen(plain)) == 0)
-        had_message(s, (uint32_t)strtoul(text + strlen(plain), NULL, 10), false);
-    else
-        fail_model("stream %d had something that is no message", number_of(s));
-}
-
-static void on_deliver(void *ctx, struct subscriber *sub, const struct lane_entry *entries,
-                       uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        deliver_one(ctx, sub, entries[i].frame);
-}
-
-static void on_ready(void *ctx, struct subscriber *sub)
-{
-    struct stream *s = stream_of(sub);
     if (s->ready)
         fail_model("stream %d was told twice that it is ready", number_of(s));
-    if (s->was_ready && (s->gaps & s->mask) != s->mask)
-        fail_model("stream %d is ready again and was told no gap of a topic", number_of(s));
+    for (int i = 0; s->was_ready && i < TOPICS; i++)
+        if (s->mask >> i & 1 && !(s->gaps >> i & 1) && !topic_pure(i))
+            fail_model("stream %d is ready again and was told no gap of %s", number_of(s),
+                       topics[i].name);
     s->ready = s->was_ready = s->fresh = true;
-    s->since = redis.pubs;
-}
-
-static void on_waiting(void *ctx, struct subscriber *sub)
-{
-    struct stream *s = stream_of(sub);
-    s->ready = false;
-    s->gaps = 0;
-}
-
-static void on_refused(void *ctx, struct subscriber *sub, struct span name, const char *why)
-{
-    stream_of(sub)->refused = true;
-}
-
-static const struct shard_sink model_sink = {
-    .deliver = on_deliver, .ready = on_ready, .waiting = on_waiting, .refused = on_refused};
-
-static void stream_join(struct stream *s, struct shard *shard, uint32_t worker, unsigned mask,
-                        bool wrapped)
-{
-    struct shard_want list[TOPICS];
-    size_t n = 0;
-    for (int i = 0; i < TOPICS; i++)
-        if (mask >> i & 1)
-            list[n++] = (struct shard_want){topics[i].kind, span_of(topics[i].name)};
-    *s = (struct stream){.open = true, .worker = worker, .mask = mask};
-    s->sub.wrapped = wrapped;
-    shard_join(shard, &s->sub, list, n);
-}
-
-static void stream_leave(struct stream *s, struct shard *shard)
-{
-    shard_leave(shard, &s->sub);
-    s->open = false;
-}
-
-/* When nothing is under way any more. */
-static void check_at_rest(const struct stream *s)
-{
-    if (!s->open)
-        return;
-    if (!s->ready)
-        fail_model("stream %d waits for ever", number_of(s));
-    else
-        check_holes(s, redis.pubs + 1);
+    s->since = store.pub_count;
 }
 
 #endif

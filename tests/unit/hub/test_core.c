@@ -336,6 +336,7 @@ static void topics_are_counted(void **state)
 static void a_turn_wakes_the_workers_that_frames_were_posted_to(void **state)
 {
     listen_to("a", "A");
+    core_end_turn(rig.core);
     memset(rig.wakes, 0, sizeof(rig.wakes));
     message("a", "x");
     message("a", "y");
@@ -344,6 +345,31 @@ static void a_turn_wakes_the_workers_that_frames_were_posted_to(void **state)
     core_end_turn(rig.core);
     assert_int_equal(rig.wakes[0], 1);
     assert_int_equal(rig.wakes[1], 0);
+}
+
+static void a_turn_wakes_the_workers_that_messages_were_posted_to_once(void **state)
+{
+    listen_to("a", "A");
+    core_end_turn(rig.core);
+    memset(rig.wakes, 0, sizeof(rig.wakes));
+    join(1, "a", "B");
+    hears(1);
+    join(1, "a", "C");
+    assert_int_equal(rig.wakes[1], 0);
+    core_end_turn(rig.core);
+    core_end_turn(rig.core);
+    assert_int_equal(rig.wakes[0], 0);
+    assert_int_equal(rig.wakes[1], 1);
+}
+
+/* A gateway that cannot start stops its workers before the core's loop has run. */
+static void workers_that_are_told_to_stop_are_woken_at_once(void **state)
+{
+    core_end_turn(rig.core);
+    memset(rig.wakes, 0, sizeof(rig.wakes));
+    core_stop_workers(rig.core);
+    for (uint32_t w = 0; w < RIG_WORKERS; w++)
+        assert_int_equal(rig.wakes[w], 1);
 }
 
 static void the_workers_are_told_to_stop_and_counted_as_they_do(void **state)
@@ -386,6 +412,8 @@ int main(void)
         T(the_names_at_the_broker_have_the_prefix_literally),
         T(topics_are_counted),
         T(a_turn_wakes_the_workers_that_frames_were_posted_to),
+        T(a_turn_wakes_the_workers_that_messages_were_posted_to_once),
+        T(workers_that_are_told_to_stop_are_woken_at_once),
         T(the_workers_are_told_to_stop_and_counted_as_they_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,7 @@ static bool post_bytes(unsigned number, size_t bytes)
 {
     static char filler[4096];
     struct frame *f = frame_create(span_make(filler, bytes), 1);
-    bool ok = frame_lane_post(&down->frames, &(struct lane_entry){.frame = f, .pub = number});
+    bool ok = downlink_post_frame(down, &(struct lane_entry){.frame = f, .pub = number});
     frame_unref(f);
     return ok;
 }
@@ -102,14 +102,37 @@ static void messages_of_a_mailbox_come_in_order_and_just_once(void **state)
     msg_free(m);
 }
 
-static void a_mailbox_wakes_its_reader_only_when_it_was_empty(void **state)
+static void posting_wakes_nobody_and_a_flush_wakes_the_reader_once_for_all(void **state)
 {
     post_msg(1);
     post_msg(2);
+    assert_int_equal(wakes, 0);
+    mailbox_flush(&down->control);
+    mailbox_flush(&down->control);
     assert_int_equal(wakes, 1);
     heard_all();
     post_msg(3);
+    mailbox_flush(&down->control);
     assert_int_equal(wakes, 2);
+}
+
+static void a_reader_that_was_woken_and_has_not_read_is_not_woken_again(void **state)
+{
+    post_msg(1);
+    mailbox_flush(&down->control);
+    post_msg(2);
+    mailbox_flush(&down->control);
+    assert_int_equal(wakes, 1);
+}
+
+/* It may have slept on since: what it read before came by another wake. */
+static void a_reader_that_has_read_before_the_flush_is_woken_all_the_same(void **state)
+{
+    post_msg(1);
+    heard_all();
+    post_msg(2);
+    mailbox_flush(&down->control);
+    assert_int_equal(wakes, 1);
 }
 
 static void what_was_never_read_is_freed_with_the_mailbox(void **state)
@@ -163,8 +186,29 @@ static void a_flush_wakes_the_reader_once_and_only_when_it_is_due(void **state)
     downlink_flush(down);
     assert_int_equal(wakes, 0);
     post_frame(1);
-    down->wake_due = true;
+    post_msg(2);
+    post_frame(3);
+    assert_int_equal(wakes, 0);
     downlink_flush(down);
+    downlink_flush(down);
+    assert_int_equal(wakes, 1);
+}
+
+static void each_turn_that_posts_a_frame_wakes_the_reader(void **state)
+{
+    post_frame(1);
+    downlink_flush(down);
+    post_frame(2);
+    downlink_flush(down);
+    assert_int_equal(wakes, 2);
+}
+
+static void a_frame_that_was_refused_wakes_nobody(void **state)
+{
+    restart(10);
+    post_frame(1);
+    downlink_flush(down);
+    assert_false(post_bytes(2, 10));
     downlink_flush(down);
     assert_int_equal(wakes, 1);
 }
@@ -302,12 +346,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
         T(messages_of_a_mailbox_come_in_order_and_just_once),
-        T(a_mailbox_wakes_its_reader_only_when_it_was_empty),
+        T(posting_wakes_nobody_and_a_flush_wakes_the_reader_once_for_all),
+        T(a_reader_that_was_woken_and_has_not_read_is_not_woken_again),
+        T(a_reader_that_has_read_before_the_flush_is_woken_all_the_same),
         T(what_was_never_read_is_freed_with_the_mailbox),
         T(a_message_comes_behind_the_frames_before_it_and_before_those_after_it),
         T(the_order_holds_wherever_the_reader_stops),
         T(a_message_that_was_read_early_waits_for_its_frames),
         T(a_flush_wakes_the_reader_once_and_only_when_it_is_due),
+        T(each_turn_that_posts_a_frame_wakes_the_reader),
+        T(a_frame_that_was_refused_wakes_nobody),
         T(the_lane_holds_a_reference_until_its_reader_is_done),
         T(a_full_lane_takes_no_more_and_loses_nothing),
         T(a_refused_frame_is_not_referenced),

@@ -82,6 +82,7 @@ static void *run_worker(void *arg)
         while (lane_read(&p->reader, 64))
             if (lane_drained(&p->down->frames))
                 mailbox_post(&p->up.control, msg_create(MSG_DRAINED, 0));
+        mailbox_flush(&p->up.control);
     }
     return NULL;
 }
@@ -108,7 +109,7 @@ static bool post_frame(struct pair *p, uint64_t number)
     struct lane_entry e = {.frame = f, .pub = number};
     bool posted = false, told = true;
     while (!posted && told) {
-        posted = frame_lane_post(&p->down->frames, &e);
+        posted = downlink_post_frame(p->down, &e);
         if (posted)
             break;
         p->refused++;
@@ -116,7 +117,6 @@ static bool post_frame(struct pair *p, uint64_t number)
         told = hear_drained(p);
     }
     frame_unref(f);
-    p->down->wake_due |= posted;
     return posted;
 }
 

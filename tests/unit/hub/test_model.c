@@ -1,8 +1,8 @@
 /*
  * Random sequences of everything that can happen around the hub, against a real core, real lanes
- * and real shards; what the streams are owed stands in model_streams.h. SLUICE_SEED=n begins with
- * the sequence of that seed; SLUICE_SEQUENCES=n runs as many. A sequence that fails is shrunk by
- * leaving out steps and printed.
+ * and real shards; what the streams are owed stands in model_streams.h and model_durable.h.
+ * SLUICE_SEED=n begins with the sequence of that seed; SLUICE_SEQUENCES=n runs as many. A sequence
+ * that fails is shrunk by leaving out steps and printed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,90 +11,58 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
-#include "hub/core.h"
-#include "lane_reader.h"
-#include "model_sequence.h"
-#include "model_streams.h"
+#include "base/log.h"
+#include "model_hub.h"
 
 #include <signal.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { SEQUENCES = 20000 };
-
-static struct core *core;
-static struct downlink *down;
-static struct uplink up;
-static struct shard *shards[WORKERS];
-static struct lane_reader readers[WORKERS];
-static struct metrics metrics;
-static struct namespaces *namespaces;
-static uint64_t now_us;
-static unsigned posted, answered; /* HTTP publishes */
-
-static uint64_t model_now(void *ctx)
-{
-    return now_us;
-}
-
-static const struct clock model_clock = {.mono_us = model_now, .wall_us = model_now};
-
-static void no_wake(void *ctx)
-{
-}
-
-/* A worker's side */
-
-static void on_entry(void *ctx, const struct lane_entry *e)
-{
-    shard_fan_out(*(struct shard **)ctx, e, 1);
-}
-
-static void on_control(void *ctx, struct msg *m)
-{
-    if (shard_handle(*(struct shard **)ctx, m))
-        return;
-    if (m->type != MSG_PUBLISHED)
-        fail_model("message %d came to a worker", (int)m->type);
-    answered++;
-    for (size_t i = 0; m->publish && i < m->publish->count; i++)
-        if (m->publish->orders[i].err && m->publish->orders[i].err != ERR_UNAVAILABLE)
-            fail_model("a publish was answered with error %d", m->publish->orders[i].err);
-}
-
-static size_t worker_turn(uint32_t worker, size_t most)
-{
-    size_t n = lane_read(&readers[worker], most);
-    for (int i = 0; i < STREAMS; i++)
-        if (streams[i].open && streams[i].refused && streams[i].worker == worker)
-            stream_leave(&streams[i], shards[worker]);
-    if (lane_drained(&down[worker].frames))
-        mailbox_post(&up.control, msg_create(MSG_DRAINED, worker));
-    return n;
-}
-
-static void worker_publish(uint32_t x)
-{
-    struct msg *m = msg_create(MSG_PUBLISH, x % WORKERS);
-    m->publish = publish_request_create(1 + x / 16 % 3);
-    for (size_t i = 0; i < m->publish->count; i++)
-        m->publish->orders[i] = (struct publish_order){
-            .channel = span_of(channels[(x / 64 + i) % CHANNELS]), .data = span_of("by number")};
-    mailbox_post(&up.control, m);
-    posted++;
-}
+enum { SEQUENCES = 100000, ENOUGH = 10000, BEAT_US = 2100000 };
 
 /* The steps */
 
-static void toggle_stream(uint32_t x, bool join)
+static void join(uint32_t x)
 {
     struct stream *s = &streams[x % STREAMS];
     uint32_t worker = x / STREAMS % WORKERS;
-    if (join && !s->open)
-        stream_join(s, shards[worker], worker, mask_of(x >> 4), x >> 31);
-    else if (!join && s->open)
+    struct shard_resume resume = resume_of(x, newest_id());
+    if (!s->open)
+        stream_join(s, shards[worker], worker, mask_of(x >> 4), x >> 31, &resume);
+}
+
+static void leave(struct stream *s)
+{
+    if (s->open)
         stream_leave(s, shards[s->worker]);
+}
+
+/* As a browser does, but not between two gaps. */
+static void resume(struct stream *s, uint32_t worker)
+{
+    struct shard_resume from = {.from = s->sure ? REPLAY_AFTER : REPLAY_NOW, .value = s->sure};
+    if (!s->open)
+        return;
+    unsigned mask = s->mask;
+    bool wrapped = s->sub.wrapped;
+    stream_leave(s, shards[s->worker]);
+    stream_join(s, shards[worker], worker, mask, wrapped, &from);
+}
+
+static void publish(uint32_t x)
+{
+    int channel = (int)(x % CHANNELS);
+    if (channel_durable(channel) && x >> 8 & 3)
+        redis_publish_durable(channel);
+    else
+        redis_publish(channel);
+}
+
+static void pass(uint64_t us)
+{
+    now_us += us;
+    store.now += us;
+    core_tick(core);
 }
 
 static void some(bool (*step)(void), uint32_t x)
@@ -103,15 +71,53 @@ static void some(bool (*step)(void), uint32_t x)
         ;
 }
 
-static void run_step(const struct step *s)
+static void run_redis_step(const struct step *s)
 {
     switch (s->op) {
-    case OP_JOIN:
-    case OP_LEAVE:
-        toggle_stream(s->x, s->op == OP_JOIN);
-        break;
     case OP_PUBLISH:
-        redis_publish((int)(s->x % CHANNELS));
+        publish(s->x);
+        break;
+    case OP_REDIS:
+        some(redis_step, s->x);
+        break;
+    case OP_CARRY:
+        some(redis_carry, s->x);
+        break;
+    case OP_DENY:
+        redis.denied[s->x % TOPICS] = s->x >> 8 & 1;
+        break;
+    case OP_MUTE:
+        store.muted[s->x % CHANNELS] = s->x >> 8 & 1;
+        break;
+    case OP_SAVE:
+        store_save();
+        break;
+    case OP_FLUSH:
+        store_flush();
+        break;
+    default: /* OP_REWIND, OP_RESTART */
+        broker_cut();
+        store_restart(s->op == OP_REWIND);
+        break;
+    }
+}
+
+static void run_step(const struct step *s)
+{
+    struct stream *stream = &streams[s->x % STREAMS];
+    uint32_t worker = s->x / STREAMS % WORKERS;
+    switch (s->op) {
+    case OP_JOIN:
+        join(s->x);
+        break;
+    case OP_RESUME:
+        resume(stream, worker);
+        break;
+    case OP_LEAVE:
+        leave(stream);
+        break;
+    case OP_ROOM:
+        stream_room(stream, shards[stream->worker], s->x >> 8 & 1 ? s->x >> 9 & 3 : UINT64_MAX);
         break;
     case OP_POST:
         worker_publish(s->x);
@@ -119,25 +125,24 @@ static void run_step(const struct step *s)
     case OP_SEND:
         broker_send();
         break;
-    case OP_REDIS:
-        some(redis_step, s->x);
-        break;
     case OP_READ:
         some(broker_read, s->x);
         break;
     case OP_ANSWER:
-        broker_answer(0);
+        some(broker_answer, s->x);
+        break;
+    case OP_FAIL:
+        broker_fail(s->x & 1 ? ERR_TIMEOUT : ERR_UNAVAILABLE);
         break;
     case OP_CORE:
         core_take_messages(core);
         core_tick(core);
         break;
     case OP_WORKER:
-        worker_turn(s->x % WORKERS, s->x / WORKERS % 8 + 1);
+        worker_turn(s->x % WORKERS, s->x / WORKERS % 8 + 1, s->x >> 8 & 1);
         break;
     case OP_TIME:
-        now_us += s->x % (2 * LINGER_US);
-        core_tick(core);
+        pass(s->x % (2 * LINGER_US));
         break;
     case OP_CUT:
         broker_cut();
@@ -146,28 +151,44 @@ static void run_step(const struct step *s)
         broker_connect();
         break;
     default:
-        redis.denied[s->x % TOPICS] = s->x >> 8 & 1;
+        run_redis_step(s);
         break;
     }
+    if (s->op == OP_CORE || s->x >> 30 & 1)
+        core_end_turn(core);
 }
 
 /* Lets everything that is under way arrive. */
-static void come_to_rest(void)
+static void settle(void)
 {
-    memset(redis.denied, 0, sizeof(redis.denied));
-    broker_connect();
     bool more = true;
     for (int turn = 0; more && !failure[0]; turn++) {
-        if (turn == 100000)
+        if (turn == 2000)
             fail_model("the hub never comes to rest");
-        more = broker_send() | redis_step() | broker_read() | broker_answer(0);
+        more = broker_send() | redis_step() | redis_carry() | broker_read() | broker_answer();
         struct msg *first = up.control.head;
         more |= first != NULL;
         core_take_messages(core);
         core_tick(core);
+        core_end_turn(core);
         for (uint32_t w = 0; w < WORKERS; w++)
-            more |= worker_turn(w, SIZE_MAX) > 0;
+            more |= worker_turn(w, SIZE_MAX, true) > 0;
     }
+}
+
+/* Nothing goes wrong any more, and there is time to find what did. */
+static void come_to_rest(void)
+{
+    memset(redis.denied, 0, sizeof(redis.denied));
+    memset(store.muted, 0, sizeof(store.muted));
+    broker_connect();
+    for (int i = 0; i < STREAMS; i++)
+        stream_room(&streams[i], shards[streams[i].worker], UINT64_MAX);
+    for (int i = 0; i < (store.durable ? 8 : 1) && !failure[0]; i++) {
+        settle();
+        pass(store.durable ? BEAT_US : 0);
+    }
+    settle();
 }
 
 static void check_rest(void)
@@ -183,16 +204,15 @@ static void check_rest(void)
 static void check_empty(void)
 {
     for (int i = 0; i < STREAMS; i++)
-        if (streams[i].open)
-            stream_leave(&streams[i], shards[streams[i].worker]);
+        leave(&streams[i]);
     for (int i = 0; i < 3; i++) {
-        come_to_rest();
-        now_us += 2 * LINGER_US;
+        settle();
+        pass((uint64_t)2 * LINGER_US);
     }
-    come_to_rest();
-    for (int i = 0; i < TOPICS; i++)
+    settle();
+    for (int i = 0; i < SUBS; i++)
         if (redis.known[i] || redis.at_redis[i])
-            fail_model("%s is still subscribed to, and nobody wants it", topics[i].name);
+            fail_model("%s is still subscribed to, and nobody wants it", sub_name(i).ptr);
     if (metrics_get(&metrics.channels) + metrics_get(&metrics.patterns))
         fail_model("the core knows topics that nobody wants");
     for (uint32_t w = 0; w < WORKERS; w++)
@@ -202,61 +222,13 @@ static void check_empty(void)
 
 /* One sequence */
 
-static void create_hub(const struct sequence *q)
-{
-    memset(&redis, 0, offsetof(struct redis_model, pub_channel));
-    memset(streams, 0, sizeof(streams));
-    memset(&metrics, 0, sizeof(metrics));
-    redis.wrong = NULL;
-    redis.pattern_order = q->pattern_order;
-    failure[0] = '\0';
-    now_us = 1000000;
-    posted = answered = 0;
-    mailbox_init(&up.control, (struct lane_wake){.wake = no_wake});
-    for (uint32_t w = 0; w < WORKERS; w++) {
-        downlink_init(&down[w], (struct lane_wake){.wake = no_wake}, q->lane_bytes);
-        shards[w] = shard_create(w, &up, &model_sink, NULL);
-        readers[w] = (struct lane_reader){
-            .down = &down[w], .on_frame = on_entry, .on_msg = on_control, .ctx = &shards[w]};
-    }
-    struct core_options options = {
-        .workers = WORKERS,
-        .downlinks = down,
-        .uplink = &up,
-        .clock = &model_clock,
-        .namespaces = namespaces,
-        .metrics = &metrics,
-        .channel_prefix = "",
-        .linger_us = LINGER_US,
-        .publish_bytes = UINT64_MAX,
-        .message_bytes = UINT64_MAX,
-    };
-    core = core_create(&options);
-    redis.broker = (struct broker){.ops = &model_ops, .events = &core_broker_events, .ctx = core};
-    core_attach(core, &redis.broker);
-}
-
-static void destroy_hub(void)
-{
-    while (broker_answer(ERR_UNAVAILABLE))
-        ;
-    for (int i = 0; i < STREAMS; i++)
-        if (streams[i].open)
-            stream_leave(&streams[i], shards[streams[i].worker]);
-    for (uint32_t w = 0; w < WORKERS; w++) {
-        lane_reader_drop(&readers[w]);
-        downlink_fini(&down[w]);
-        shard_destroy(&shards[w]);
-    }
-    core_destroy(&core);
-    mailbox_fini(&up.control);
-}
-
 /* False when the promise is broken; `failure` says how. */
 static bool run(const struct sequence *q)
 {
     create_hub(q);
     for (size_t i = 0; i < q->count && !failure[0]; i++) {
+        if (tracing)
+            step_print(&q->steps[i]);
         run_step(&q->steps[i]);
         if (redis.wrong)
             fail_model("%s", redis.wrong);
@@ -277,10 +249,14 @@ static void report(struct sequence *q)
     sequence_shrink(q, run);
     run(q);
     printf("SLUICE_SEED=%llu: %s\n", (unsigned long long)q->seed, failure);
-    printf("  %zu of its %zu steps, in lanes of %llu bytes:\n", q->count, steps,
-           (unsigned long long)q->lane_bytes);
-    for (size_t i = 0; i < q->count; i++)
-        step_print(&q->steps[i]);
+    printf(
+        "  %zu of its %zu steps, lanes of %llu bytes, rings of %llu, history of %llu messages and "
+        "%llu s, %u in an answer:\n",
+        q->count, steps, (unsigned long long)q->lane_bytes, (unsigned long long)q->replay_bytes,
+        (unsigned long long)q->messages, (unsigned long long)q->seconds, q->read_most);
+    tracing = true;
+    run(q);
+    tracing = false;
 }
 
 static uint64_t seed_at_work;
@@ -327,6 +303,10 @@ static void every_stream_has_each_publication_once_and_in_order_or_is_told_a_gap
         report(&q);
         fail();
     }
+    for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
+        printf("  %s: %llu\n", totals[i].what, (unsigned long long)totals[i].sum);
+        assert_true(totals[i].sum > 0 || count < ENOUGH);
+    }
 }
 
 int main(void)
@@ -335,12 +315,11 @@ int main(void)
         cmocka_unit_test(every_stream_has_each_publication_once_and_in_order_or_is_told_a_gap),
     };
     down = downlinks_alloc(WORKERS);
-    namespaces = namespaces_create(NULL, 0);
+    log_setup(LOG_ERROR, false);
     signal(SIGABRT, on_abort);
     if (__sanitizer_set_death_callback)
         __sanitizer_set_death_callback(say_seed);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    namespaces_destroy(&namespaces);
     free(down);
     return failed;
 }

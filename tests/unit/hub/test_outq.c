@@ -55,6 +55,21 @@ static void a_zeroed_queue_is_empty_and_has_no_memory(void **state)
     assert_null(q.ring);
 }
 
+static void what_waits_is_all_that_is_not_written(void **state)
+{
+    struct outq q = {0};
+    assert_int_equal(outq_waiting(&q), 0);
+    push_bytes(&q, 100);
+    push_bytes(&q, 50);
+    assert_int_equal(outq_waiting(&q), 150);
+    outq_written(&q, 30);
+    assert_int_equal(outq_waiting(&q), 120);
+    outq_written(&q, 80);
+    assert_int_equal(outq_waiting(&q), 40);
+    outq_written(&q, 40);
+    assert_int_equal(outq_waiting(&q), 0);
+}
+
 static void frames_go_out_in_the_order_in_which_they_came(void **state)
 {
     struct outq q = {0};
@@ -210,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_zeroed_queue_is_empty_and_has_no_memory),
+        cmocka_unit_test(what_waits_is_all_that_is_not_written),
         cmocka_unit_test(frames_go_out_in_the_order_in_which_they_came),
         cmocka_unit_test(an_empty_queue_takes_one_frame_of_any_size),
         cmocka_unit_test(behind_the_first_frame_the_limit_holds_to_the_byte),

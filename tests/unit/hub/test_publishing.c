@@ -28,7 +28,8 @@ static struct broker *memory;
 static int start_memory(void **state)
 {
     start(&(struct rig_options){.count_streams = true, .no_broker = true});
-    memory = broker_memory_create(&core_broker_events, rig.core);
+    struct memory_options options = {.clock = &rig_clock, .replay_bytes = 1 << 20};
+    memory = broker_memory_create(&options, &core_broker_events, rig.core);
     core_attach(rig.core, memory);
     broker_memory_start(memory);
     for (uint32_t w = 0; w < RIG_WORKERS; w++)

@@ -4,9 +4,9 @@
 static void each_topic_of_a_stream_is_told_to_the_core(void **state)
 {
     struct shard_want wants[] = {{TOPIC_CHANNEL, span_of("one")}, {TOPIC_PATTERN, span_of("t*")}};
-    shard_join(shard, &a.sub, wants, 2);
+    shard_join(shard, &a.sub, wants, 2, NULL);
     b.sub.wrapped = true;
-    shard_join(shard, &b.sub, wants, 2);
+    shard_join(shard, &b.sub, wants, 2, NULL);
     assert_string_equal(core_hears(), "+one +p/t* +w/one +w/p/t* ");
     shard_leave(shard, &a.sub);
     assert_string_equal(core_hears(), "-one -p/t* ");

@@ -95,7 +95,7 @@ static void an_unknown_member_is_named_with_its_path_and_what_is_valid(void **st
         "zebra: unknown setting; valid here: listen, open, base_path, workers, broker, "
         "redis, channel_prefix, redis_linger_ms, replay_bytes, unix, tls, trusted_proxies, "
         "proxy_protocol, log, drain_seconds, "
-        "stream, cors, limits, keys, namespaces (file t.json, line 1, column 2)");
+        "stream, cors, limits, keys, namespaces, invalidation (file t.json, line 1, column 2)");
 }
 
 static void a_path_is_no_members_name(void **state)
@@ -293,14 +293,18 @@ static void a_name_or_digest_belongs_to_one_key(void **state)
         "keys[1].sha256: is that of keys[0] too (file t.json)");
 }
 
-static void history_is_refused_in_this_version(void **state)
+static void history_makes_a_namespace_durable_with_sizes_of_its_own(void **state)
 {
-    assert_file_refused(
-        "{\"namespaces\":[{\"match\":\"a\",\"history\":{\"messages\":5}}]}",
-        "namespaces[0].history: durable channels are not in this version (file t.json)");
-    assert_file_refused(
-        "{\"namespaces\":[{\"match\":\"a\",\"history\":{}}]}",
-        "namespaces[0].history: durable channels are not in this version (file t.json)");
+    struct config *c = load("{\"namespaces\":[{\"match\":\"a\",\"history\":{\"messages\":5}},"
+                            "{\"match\":\"b\",\"history\":{}},{\"match\":\"c\"}]}",
+                            WORDS(NULL), WORDS(NULL));
+    assert_true(c->namespaces[0].durable);
+    assert_int_equal(c->namespaces[0].history_messages, 5);
+    assert_int_equal(c->namespaces[0].history_seconds, 3600);
+    assert_true(c->namespaces[1].durable);
+    assert_int_equal(c->namespaces[1].history_messages, 1000);
+    assert_false(c->namespaces[2].durable);
+    config_destroy(&c);
 }
 
 static void the_range_of_history_is_checked_all_the_same(void **state)
@@ -314,13 +318,14 @@ static void the_range_of_history_is_checked_all_the_same(void **state)
         "(file t.json, line 1, column 40)");
 }
 
-static void slow_latest_is_refused_in_this_version(void **state)
+static void a_slow_client_is_disconnected_or_gets_the_latest(void **state)
 {
-    assert_file_refused(
-        "{\"namespaces\":[{\"match\":\"*\"},{\"match\":\"a\",\"slow\":\"latest\"}]}",
-        "namespaces[1].slow: \"latest\" is not in this version; valid: disconnect (file "
-        "t.json)");
-    assert_file_accepted("{\"namespaces\":[{\"match\":\"*\",\"slow\":\"disconnect\"}]}");
+    struct config *c = load("{\"namespaces\":[{\"match\":\"a\",\"slow\":\"latest\"},"
+                            "{\"match\":\"b\",\"slow\":\"disconnect\"}]}",
+                            WORDS(NULL), WORDS(NULL));
+    assert_int_equal(c->namespaces[0].slow, CONFIG_SLOW_LATEST);
+    assert_int_equal(c->namespaces[1].slow, CONFIG_SLOW_DISCONNECT);
+    config_destroy(&c);
 }
 
 static void a_namespace_for_everything_else_comes_last(void **state)
@@ -390,9 +395,9 @@ int main(void)
         cmocka_unit_test(what_an_array_needs_must_be_given),
         cmocka_unit_test(a_keys_scopes_are_checked),
         cmocka_unit_test(a_name_or_digest_belongs_to_one_key),
-        cmocka_unit_test(history_is_refused_in_this_version),
+        cmocka_unit_test(history_makes_a_namespace_durable_with_sizes_of_its_own),
         cmocka_unit_test(the_range_of_history_is_checked_all_the_same),
-        cmocka_unit_test(slow_latest_is_refused_in_this_version),
+        cmocka_unit_test(a_slow_client_is_disconnected_or_gets_the_latest),
         cmocka_unit_test(a_namespace_for_everything_else_comes_last),
         cmocka_unit_test(no_namespace_is_added_where_one_matches_everything),
         cmocka_unit_test(a_star_among_cors_origins_stands_alone),

@@ -10,7 +10,9 @@
     "--log-level, --log-format, --drain-seconds, "                                                 \
     "--stream-retry-ms, --stream-heartbeat-seconds, --cors-origins, --limits-connections, "        \
     "--limits-per-address, --limits-channels, --limits-name-bytes, --limits-body-bytes, "          \
-    "--limits-message-bytes, --limits-queue-bytes, --limits-request-seconds, --config"
+    "--limits-message-bytes, --limits-queue-bytes, --limits-request-seconds, "                     \
+    "--invalidation-secret, --invalidation-secret-file, --invalidation-secret-env, "               \
+    "--invalidation-tag-prefix, --invalidation-tracking-prefixes, --config"
 
 static void a_flag_takes_its_value_from_the_next_word_or_behind_the_equals_sign(void **state)
 {

@@ -74,12 +74,13 @@ static void columns_are_aligned(void **state)
     char *page =
         printed("{\"redis\":\"redis://a-host-with-a-name-that-is-longer-than-the-column:6379\"}",
                 WORDS("--workers=3", NULL), WORDS(NULL));
-    assert_has(page, "\nworkers                   3               flag --workers\n");
-    assert_has(page, "\nstream.heartbeat_seconds  15              default\n");
-    assert_has(page, "listen                    127.0.0.1:8080  default\n");
-    assert_has(page,
-               "\nredis                     redis://a-host-with-a-name-that-is-longer-than-the-"
-               "column:6379  file t.json\n");
+    assert_has(page, "\nworkers                         3               flag --workers\n");
+    assert_has(page, "\nstream.heartbeat_seconds        15              default\n");
+    assert_has(page, "listen                          127.0.0.1:8080  default\n");
+    assert_has(
+        page,
+        "\nredis                           redis://a-host-with-a-name-that-is-longer-than-the-"
+        "column:6379  file t.json\n");
     mem_free(page);
 }
 
@@ -106,6 +107,27 @@ static void keys_are_printed_without_their_digests(void **state)
     mem_free(page);
 }
 
+static void a_webhooks_settings_are_printed_by_its_name_and_without_its_secret(void **state)
+{
+    char *page = printed("{\"invalidation\":{\"secret\":\"hunter1\",\"webhooks\":{\"cms\":{"
+                         "\"signature\":{\"header\":\"X-Sig\",\"secret\":\"hunter2\"},\"rules\":["
+                         "{\"when\":{\"type\":\"a\",\"n\":1},\"keys\":[\"k\"]}]}}}}",
+                         WORDS(NULL), WORDS(NULL));
+    assert_line(page, "invalidation.secret", "invalidation.secret (set) file t.json");
+    assert_line(page, "invalidation.webhooks.cms.signature.header",
+                "invalidation.webhooks.cms.signature.header X-Sig file t.json");
+    assert_line(page, "invalidation.webhooks.cms.signature.secret",
+                "invalidation.webhooks.cms.signature.secret (set) file t.json");
+    assert_line(page, "invalidation.webhooks.cms.rules[0].when",
+                "invalidation.webhooks.cms.rules[0].when type=a,n=1 file t.json");
+    assert_line(page, "invalidation.webhooks.cms.rules[0].keys",
+                "invalidation.webhooks.cms.rules[0].keys k file t.json");
+    assert_line(page, "invalidation.webhooks.cms.rules[0].tags",
+                "invalidation.webhooks.cms.rules[0].tags (none) default");
+    assert_null(strstr(page, "hunter"));
+    mem_free(page);
+}
+
 static void namespaces_are_printed_with_the_one_that_was_added(void **state)
 {
     char *page = printed("{\"namespaces\":[{\"match\":\"a\",\"payload\":\"envelope\"}]}",
@@ -122,9 +144,9 @@ static void a_password_is_never_printed(void **state)
 {
     char *page =
         printed(NULL, WORDS(NULL),
-                WORDS("REDIS_HOST=h", "REDIS_USERNAME=somebody", "REDIS_PASSWORD=secret", NULL));
+                WORDS("REDIS_HOST=h", "REDIS_USERNAME=somebody", "REDIS_PASSWORD=hunter2", NULL));
     assert_line(page, "redis", "redis redis://***@h:6379/0 env REDIS_HOST");
-    assert_null(strstr(page, "secret"));
+    assert_null(strstr(page, "hunter2"));
     assert_null(strstr(page, "somebody"));
     mem_free(page);
 }
@@ -212,6 +234,7 @@ int main(void)
         cmocka_unit_test(columns_are_aligned),
         cmocka_unit_test(workers_by_cpu_are_printed_as_the_number_in_force),
         cmocka_unit_test(keys_are_printed_without_their_digests),
+        cmocka_unit_test(a_webhooks_settings_are_printed_by_its_name_and_without_its_secret),
         cmocka_unit_test(namespaces_are_printed_with_the_one_that_was_added),
         cmocka_unit_test(a_password_is_never_printed),
         cmocka_unit_test(help_has_every_setting_with_default_and_variable),

@@ -200,6 +200,21 @@ static void nesting_beyond_the_limit_is_told(void **state)
                    "body is not JSON: nested too deeply at byte 39");
 }
 
+static void a_key_is_up_to_200_bytes_of_printable_text(void **state)
+{
+    char longest[202];
+    memset(longest, 'k', sizeof(longest));
+    assert_null(publish_key_error(span_of("order 17: \xc3\xa9")));
+    assert_null(publish_key_error(span_make(longest, 200)));
+    assert_string_equal(publish_key_error(span_make(longest, 201)), "is longer than 200 bytes");
+    assert_string_equal(publish_key_error(span_of("")), "is empty");
+    assert_string_equal(publish_key_error(span_of("a\tb")), "has a control character");
+    assert_string_equal(publish_key_error(span_of("\x7f")), "has a control character");
+    assert_string_equal(publish_key_error(span_of("\xff")), "is not valid UTF-8");
+    assert_refused("{\"channel\":\"c\",\"data\":1,\"key\":\"a\\nb\"}",
+                   "key: has a control character");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +232,7 @@ int main(void)
         cmocka_unit_test(the_name_of_an_unknown_member_is_cut),
         cmocka_unit_test(more_items_than_allowed_are_too_many),
         cmocka_unit_test(nesting_beyond_the_limit_is_told),
+        cmocka_unit_test(a_key_is_up_to_200_bytes_of_printable_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,147 @@
+#include "bus/bus.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/bus_private.h"
+#include "proto/event_id.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+static const char acks_channel[] = "sluice:acks", peers_channel[] = "sluice:peers";
+
+struct bus *bus_create(const struct bus_options *options)
+{
+    struct bus *bus = mem_zalloc(sizeof(*bus));
+    uint64_t random = 0;
+    bus->options = *options;
+    list_init(&bus->jobs);
+    list_init(&bus->feeds);
+    list_init(&bus->finishes);
+    bus->heard = map_create();
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        random = clock_mono_us(options->clock);
+    snprintf(bus->gateway, sizeof(bus->gateway), "%016llx", (unsigned long long)random);
+    return bus;
+}
+
+void bus_destroy(struct bus **bus)
+{
+    if (!*bus)
+        return;
+    invalidate_end(*bus);
+    peers_end(*bus);
+    mem_free(*bus);
+    *bus = NULL;
+}
+
+/* Who never uses the bus needs no rights for it: the channels are subscribed to with the first
+ * request. */
+static void listen(struct bus *bus)
+{
+    const struct bus_store *store = &bus->options.store;
+    if (bus->listening)
+        return;
+    bus->listening = true;
+    store->listen(store->ctx, acks_channel);
+    store->listen(store->ctx, peers_channel);
+    pending_look(bus);
+}
+
+void bus_take(struct bus *bus, uint32_t worker, struct bus_request *request)
+{
+    listen(bus);
+    switch (request->kind) {
+    case BUS_OPEN_FEED:
+        peers_open(bus, worker, request);
+        bus_request_free(request);
+        return;
+    case BUS_CLOSE_FEED:
+        peers_close(bus, request);
+        bus_request_free(request);
+        return;
+    default:
+        break;
+    }
+    if (!bus->up && request->kind == BUS_INVALIDATE)
+        metrics_add(&bus->options.metrics->invalidations_failed, 1);
+    if (!bus->up)
+        bus_fail(bus, worker, request, ERR_UNAVAILABLE,
+                 request->kind == BUS_INVALIDATE ? "redis is away: nothing was invalidated"
+                                                 : "redis is away");
+    else if (request->kind == BUS_INVALIDATE)
+        invalidate_begin(bus, worker, request);
+    else if (request->kind == BUS_ACK)
+        peers_ack(bus, worker, request);
+    else
+        peers_list(bus, worker, request);
+}
+
+/* The next word, up to a blank, into out; false when there is none or it is longer. */
+static bool take_word(struct span *text, char *out, size_t size)
+{
+    const char *blank = text->len ? memchr(text->ptr, ' ', text->len) : NULL;
+    size_t len = blank ? (size_t)(blank - text->ptr) : text->len;
+    if (len == 0 || len >= size)
+        return false;
+    memcpy(out, text->ptr, len);
+    out[len] = '\0';
+    size_t used = len + (blank != NULL);
+    *text = span_make(text->ptr + used, text->len - used);
+    return true;
+}
+
+/* The next word as an id, or what is to stand for one that is none. */
+static uint64_t take_id(struct span *text, uint64_t none)
+{
+    char word[EVENT_ID_TEXT];
+    uint64_t id;
+    bool good = take_word(text, word, sizeof(word)) && event_id_parse(span_of(word), &id) == 0;
+    return good ? id : none;
+}
+
+void bus_heard(struct bus *bus, struct span channel, struct span payload)
+{
+    char name[PEER_NAME + 1], session[PEER_NAME + 1];
+    if (!take_word(&payload, name, sizeof(name)) || !take_word(&payload, session, sizeof(session)))
+        return;
+    if (span_is(channel, acks_channel)) {
+        uint64_t id = take_id(&payload, 0);
+        if (id)
+            peers_heard(bus, name, id);
+        await_heard(bus, name, id);
+    } else if (span_is(channel, peers_channel) && strcmp(session, "-") == 0) {
+        await_closed(bus, name);
+        peers_replaced(bus, name, session, take_id(&payload, UINT64_MAX - 1) + 1);
+    } else if (span_is(channel, peers_channel)) {
+        await_heard(bus, name, 0);
+        peers_replaced(bus, name, session, take_id(&payload, UINT64_MAX));
+    }
+}
+
+void bus_broker(struct bus *bus, bool up)
+{
+    bus->up = up;
+    bus->sweeping = bus->sweeping && up;
+    if (!up || !bus->listening)
+        return;
+    peers_reopen(bus);
+    await_back(bus);
+    pending_look(bus);
+}
+
+uint64_t bus_tick(struct bus *bus, uint64_t now)
+{
+    if (!bus->listening)
+        return 0;
+    if (bus->sweep_due_us && now >= bus->sweep_due_us)
+        pending_look(bus);
+    uint64_t due = await_tick(bus, now);
+    return due && due < bus->sweep_due_us ? due : bus->sweep_due_us;
+}
+
+void bus_change(struct bus *bus, const char *tag_prefix)
+{
+    bus->options.tag_prefix = tag_prefix;
+}

@@ -1,0 +1,154 @@
+/* The inside of the bus, shared by the files of this folder only. */
+#ifndef BUS_BUS_PRIVATE_H
+#define BUS_BUS_PRIVATE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "bus/slices.h"
+
+enum {
+    TIMES = 1024, /* of accepted invalidations that are remembered for the histogram */
+    PEERS_MOST = 10000,
+    JOBS_MOST = 4096, /* invalidations under way */
+};
+
+static const uint64_t lease_us = 15 * UINT64_C(1000000); /* as deploy/sluice.lua gives it */
+
+/* A feed of this gateway. */
+struct feed {
+    struct list node;
+    uint32_t worker;
+    char peer[PEER_NAME + 1], session[SESSION_TEXT + 1];
+    bool opened;        /* announced once: its worker was told */
+    uint64_t opened_id; /* as the store answered; 0: not yet */
+    uint64_t rival;     /* the latest opening heard of the same name by another session */
+};
+
+/* What a peer has confirmed, as far as was heard. */
+struct heard {
+    char name[PEER_NAME + 1];
+    uint64_t acked;    /* the highest */
+    uint64_t last;     /* the last: lower where a later session, or another dataset, begins again */
+    uint64_t heard_us; /* monotonic: when that was */
+};
+
+/* An invalidation that this gateway accepted: when, and by whose hand. */
+struct accepted {
+    uint64_t id, accepted_us;
+    char origin[PEER_NAME + 1];
+};
+
+/* A peer that an invalidation waits for. */
+struct awaited {
+    char name[PEER_NAME + 1];
+    uint64_t lease_us; /* monotonic: by what was heard its lease lasts until then */
+    bool acked;
+};
+
+/* An invalidation on its way; see invalidate.c, and await.c for when it waits. */
+struct job {
+    struct list node;
+    struct bus *bus; /* borrowed */
+    uint32_t worker;
+    struct bus_request *request; /* owned; NULL: answered */
+    struct slices slices;        /* owned */
+    size_t doomed, sent;         /* slices of which that is done */
+    struct buf patterns;         /* owned: those to sweep, each with its length before it */
+    size_t swept_to;             /* bytes of them that are done */
+    uint64_t deleted, id;
+    struct buf tags; /* owned: the members of the answer's object, as JSON */
+    char origin[PEER_NAME + 1];
+
+    bool waits;
+    struct awaited *awaited; /* owned; by name */
+    size_t awaited_count, awaited_room;
+    uint64_t called_us;   /* monotonic: what was heard since then is newer than the answer */
+    uint64_t deadline_us; /* monotonic */
+    uint64_t settled_us;  /* until then there may be peers that a restarted Redis does not know */
+    uint64_t look_us;     /* when it is due */
+    bool doubt;           /* words of peers may have been lost: look at the store's list */
+    bool asked;           /* the list that is under way is for it */
+    bool last;            /* and after that it is answered */
+};
+
+struct bus {
+    struct bus_options options;
+    struct list jobs; /* struct job */
+    size_t job_count;
+    bool listing;                 /* the list of peers is under way for those that asked */
+    struct list finishes;         /* struct finish: what pending.c has under way */
+    struct list feeds;            /* struct feed */
+    struct map *heard;            /* by peer; values owned */
+    uint64_t forget_due_us;       /* monotonic: not before then the silent ones are looked for */
+    struct accepted times[TIMES]; /* a ring */
+    uint64_t accepted;            /* so far */
+    bool listening, up;
+    uint64_t sweep_due_us; /* when to look for what a dead gateway left */
+    bool sweeping;
+    char gateway[17]; /* random: names this process to the others */
+};
+
+/* invalidate.c */
+void invalidate_begin(struct bus *bus, uint32_t worker, struct bus_request *request);
+/* invalidate_answer: and ends the job; invalidate_end: all of them, unanswered. */
+void invalidate_answer(struct job *j);
+void invalidate_end(struct bus *bus);
+
+/* await.c: who has to confirm what was announced. */
+/* await_begin: the job waits, or is answered and gone; `live` is what the announcement answered. */
+void await_begin(struct job *j, struct span live);
+/* await_heard: a peer has confirmed all up to id, 0: lives. await_closed: it holds no copies. */
+void await_heard(struct bus *bus, const char *name, uint64_t id);
+void await_closed(struct bus *bus, const char *name);
+/* await_back: the store was away. await_tick: as bus_tick. */
+void await_back(struct bus *bus);
+uint64_t await_tick(struct bus *bus, uint64_t now);
+bool await_is_whole(const struct job *j, uint64_t now);
+
+/* pending.c */
+/* pending_finish: removes a tombstone in slices, then announces it; `done` has what the
+ * announcement answered and how much was deleted, or err. */
+typedef void pending_done(void *arg, int err, const char *why, struct span text, uint64_t deleted);
+void pending_finish(struct bus *bus, struct span tombstone, bool live, pending_done *done,
+                    void *arg);
+/* pending_look: finishes what others have left. */
+void pending_look(struct bus *bus);
+
+/* peers.c */
+void peers_ack(struct bus *bus, uint32_t worker, struct bus_request *request);
+void peers_list(struct bus *bus, uint32_t worker, struct bus_request *request);
+void peers_open(struct bus *bus, uint32_t worker, const struct bus_request *request);
+void peers_close(struct bus *bus, const struct bus_request *request);
+void peers_reopen(struct bus *bus);
+/* peers_replaced: a session of that name was opened, with that id. */
+void peers_replaced(struct bus *bus, const char *name, const char *session, uint64_t opened);
+/* peers_accepted: what was announced for a request of this gateway. peers_heard: a peer's word. */
+void peers_accepted(struct bus *bus, uint64_t id, uint64_t accepted_us, const char *origin);
+void peers_heard(struct bus *bus, const char *name, uint64_t id);
+/* peers_acked: the last that was heard of it, not before `since`; 0: nothing. */
+uint64_t peers_acked(const struct bus *bus, const char *name, uint64_t since);
+void peers_end(struct bus *bus);
+
+/* answers.c: what the store says. */
+/* answer_field: the member's string or number as text into out; false when it is not there. */
+bool answer_field(struct span json, const char *name, struct buf *out);
+uint64_t answer_number(struct span json, const char *name);
+uint64_t answer_id(struct span json, const char *name);
+/* answer_each: calls fn for each element of the member, an array, with its text. */
+void answer_each(struct span json, const char *name, void (*fn)(void *ctx, struct span element),
+                 void *ctx);
+
+/* bus_reply: answers a request with JSON, and gives it back. bus_fail: with an error. Takes the
+ * request over; NULL is allowed. */
+void bus_reply(struct bus *bus, uint32_t worker, struct bus_request *request, int status,
+               struct span json);
+void bus_fail(struct bus *bus, uint32_t worker, struct bus_request *request, int err,
+              const char *why);
+
+static inline uint64_t bus_now(const struct bus *bus)
+{
+    return clock_mono_us(bus->options.clock);
+}
+
+#endif

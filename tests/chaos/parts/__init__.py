@@ -1,0 +1,1 @@
+"""What the chaos run consists of; each process is one of these modules."""
