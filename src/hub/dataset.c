@@ -136,7 +136,8 @@ void dataset_ask(struct core *core)
     }
     heal_end(core);
     d->state = DURABLE_HELLO;
-    d->fenced = d->indexing = false; /* answers to those under way are nobody's */
+    d->fenced = d->indexing = false;      /* answers to those under way are nobody's */
+    d->ask_again = d->heal_again = false; /* the answer begins a healing of its own */
     *ref = (struct hello_ref){.core = core, .number = ++d->asked};
     uint64_t head = durable_head(core);
     core->broker->ops->hello(core->broker, buf_view(&d->epoch), buf_view(&d->boot),

@@ -231,6 +231,29 @@ static void a_healing_that_fails_is_tried_again_and_gives_nothing_twice(void **s
     assert_string_equal(hears(), "A 0-101 one\nB 0-102 two\nfrontier 102\n");
 }
 
+/* Found by the model: trying the healing again ended the question what dataset it is, so that the
+ * hub went on with the one of before. */
+static void a_dataset_that_is_asked_after_when_a_healing_has_failed_is_believed(void **state)
+{
+    broker_down();
+    store("a", 101, "one");
+    reconnect(both, 2);
+    turn();
+    answer();                /* hello */
+    answer_err(ERR_TIMEOUT); /* the index */
+    const struct rig_record theirs = {.id = 150, .data = "theirs"};
+    notice_of(RIG_OTHER, "a", &theirs); /* asks */
+    rig.dataset.epoch = span_of(RIG_OTHER);
+    rig.dataset.verdict = DATASET_NEW;
+    rig.dataset.clock = 160;
+    calls();
+    pass(BEAT_US);
+    assert_null(strstr(calls(), "hello"));
+    notice_of(RIG_OTHER, "a", store("a", 161, "new"));
+    run();
+    assert_non_null(strstr(hears(), "A 0-161 new\n"));
+}
+
 static void a_read_that_fails_from_within_the_call_is_tried_again(void **state)
 {
     broker_down();
@@ -303,6 +326,7 @@ int main(void)
         B(what_the_log_has_lost_is_told_in_its_place),
         B(channels_that_the_index_has_forgotten_are_a_gap_before_all_that_is_left),
         B(a_healing_that_fails_is_tried_again_and_gives_nothing_twice),
+        B(a_dataset_that_is_asked_after_when_a_healing_has_failed_is_believed),
         B(a_read_that_fails_from_within_the_call_is_tried_again),
         B(a_connection_that_is_lost_in_the_middle_begins_again),
         B(a_subscription_made_while_the_broker_was_away_waits_for_nobody),
