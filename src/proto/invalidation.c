@@ -1,21 +1,16 @@
 #include "proto/invalidation.h"
 
-#include "base/err.h"
-#include "proto/json_read.h"
+#include "proto/json_body.h"
 #include "proto/json_text.h"
 #include "proto/utf8.h"
 
 #include <stdio.h>
 
-/* One parse. The first thing that is wrong is told; after it nothing more is read. */
 struct parse {
-    struct json_reader json;
+    struct json_body body;
     struct invalidation inv;
     bool seen[INVALIDATION_LISTS], seen_origin;
     struct buf text; /* owned: the string at hand, decoded */
-    int err;
-    char *why; /* borrowed */
-    size_t why_size;
 };
 
 static const char *const list_names[] = {
@@ -90,102 +85,47 @@ const char *invalidation_add(struct invalidation *inv, enum invalidation_list li
     return NULL;
 }
 
-/* `place: what`; a member's name may be any string, so it is cut to what is useful. */
-static void complain(struct parse *p, struct span place, const char *what)
-{
-    if (p->err)
-        return;
-    p->err = ERR_INVALID;
-    snprintf(p->why, p->why_size, "%.*s: %s", place.len > 64 ? 64 : (int)place.len,
-             place.len ? place.ptr : "", what);
-}
-
-static bool is_ok(struct parse *p)
-{
-    if (p->json.error && !p->err) {
-        p->err = ERR_INVALID;
-        snprintf(p->why, p->why_size, "body is not JSON: %s at byte %zu", p->json.error,
-                 p->json.error_at);
-    }
-    return !p->err;
-}
-
-/* A value that is of no use here. It is read all the same: that the body is no JSON goes first. */
-static void refuse_value(struct parse *p, struct span place, const char *expected)
-{
-    json_read_value(&p->json, NULL);
-    if (is_ok(p))
-        complain(p, place, expected);
-}
-
-static struct span read_string(struct parse *p)
-{
-    buf_reset(&p->text);
-    json_read_string(&p->json, &p->text);
-    return buf_view(&p->text);
-}
-
 static void read_name(struct parse *p, enum invalidation_list list, size_t index)
 {
     char place[32];
     snprintf(place, sizeof(place), "%s[%zu]", list_names[list], index);
-    if (json_read_peek(&p->json) != JSON_STRING) {
-        refuse_value(p, span_of(place), "expected a string");
-        return;
-    }
-    struct span name = read_string(p);
-    if (!is_ok(p))
+    if (!json_body_string(&p->body, span_of(place), &p->text))
         return;
     if (p->inv.count == INVALIDATION_NAMES) {
-        p->err = ERR_TOO_LARGE;
-        snprintf(p->why, p->why_size, "body: more than %d names", INVALIDATION_NAMES);
+        json_body_too_many(&p->body, INVALIDATION_NAMES, "names");
         return;
     }
-    const char *wrong = invalidation_add(&p->inv, list, name);
+    const char *wrong = invalidation_add(&p->inv, list, buf_view(&p->text));
     if (wrong)
-        complain(p, span_of(place), wrong);
+        json_body_complain(&p->body, span_of(place), wrong);
 }
 
 static void read_list(struct parse *p, enum invalidation_list list)
 {
-    if (json_read_peek(&p->json) != JSON_ARRAY) {
-        refuse_value(p, span_of(list_names[list]), "expected an array of strings");
+    if (json_read_peek(&p->body.json) != JSON_ARRAY) {
+        json_body_refuse(&p->body, span_of(list_names[list]), "expected an array of strings");
         return;
     }
-    json_read_enter(&p->json);
-    for (size_t i = 0; !p->err && json_read_element(&p->json); i++)
+    json_read_enter(&p->body.json);
+    for (size_t i = 0; !p->body.err && json_read_element(&p->body.json); i++)
         read_name(p, list, i);
-    (void)is_ok(p);
+    (void)json_body_ok(&p->body);
 }
 
 static void read_origin(struct parse *p)
 {
-    enum json_kind kind = json_read_peek(&p->json);
-    if (kind == JSON_NULL) {
-        json_read_value(&p->json, NULL);
+    struct span place = span_of("origin");
+    if (json_read_peek(&p->body.json) == JSON_NULL) {
+        json_read_value(&p->body.json, NULL);
         return;
     }
-    if (kind != JSON_STRING) {
-        refuse_value(p, span_of("origin"), "expected a string");
+    if (!json_body_string(&p->body, place, &p->text))
         return;
-    }
-    struct span origin = read_string(p);
-    const char *wrong = peer_name_error(origin);
-    if (!is_ok(p))
-        return;
+    const char *wrong = peer_name_error(buf_view(&p->text));
     if (wrong)
-        complain(p, span_of("origin"), wrong);
+        json_body_complain(&p->body, place, wrong);
     else
-        snprintf(p->inv.origin, sizeof(p->inv.origin), "%.*s", (int)origin.len, origin.ptr);
-}
-
-/* Is this the first member of its name? */
-static bool is_first(struct parse *p, struct span name, bool *seen)
-{
-    if (*seen)
-        complain(p, name, "given twice");
-    *seen = true;
-    return !p->err;
+        snprintf(p->inv.origin, sizeof(p->inv.origin), "%s", buf_cstr(&p->text));
 }
 
 static void read_member(struct parse *p, struct span name)
@@ -193,44 +133,39 @@ static void read_member(struct parse *p, struct span name)
     for (enum invalidation_list list = 0; list < INVALIDATION_LISTS; list++) {
         if (!span_is(name, list_names[list]))
             continue;
-        if (is_first(p, name, &p->seen[list]))
+        if (json_body_first(&p->body, name, &p->seen[list]))
             read_list(p, list);
         return;
     }
     if (!span_is(name, "origin"))
-        complain(p, name, "unknown member");
-    else if (is_first(p, name, &p->seen_origin))
+        json_body_complain(&p->body, name, "unknown member");
+    else if (json_body_first(&p->body, name, &p->seen_origin))
         read_origin(p);
 }
 
 static void read_body(struct parse *p)
 {
     struct buf name = {0};
-    if (json_read_peek(&p->json) != JSON_OBJECT) {
-        refuse_value(p, span_of("body"), "expected an object");
+    if (!json_body_enter(&p->body, span_of("body")))
         return;
-    }
-    json_read_enter(&p->json);
-    while (!p->err && json_read_member(&p->json, &name))
+    while (json_body_member(&p->body, &name))
         read_member(p, buf_view(&name));
-    if (!p->err)
-        json_read_end(&p->json);
-    if (is_ok(p) && p->inv.count == 0)
-        complain(p, span_of("body"), "names nothing");
+    if (json_body_end(&p->body) && p->inv.count == 0)
+        json_body_complain(&p->body, span_of("body"), "names nothing");
     buf_free(&name);
 }
 
 int invalidation_parse(struct span body, struct invalidation *out, char *why, size_t why_size)
 {
-    struct parse p = {.why = why, .why_size = why_size};
-    json_read_begin(&p.json, body);
+    struct parse p = {0};
+    json_body_begin(&p.body, body, why, why_size);
     read_body(&p);
-    if (p.err)
+    if (p.body.err)
         invalidation_free(&p.inv);
     else
         *out = p.inv;
     buf_free(&p.text);
-    return p.err;
+    return p.body.err;
 }
 
 void invalidation_free(struct invalidation *inv)

@@ -1,27 +1,17 @@
 #include "proto/publish_body.h"
 
-#include "base/err.h"
 #include "base/mem.h"
-#include "proto/json_read.h"
+#include "proto/json_body.h"
 #include "proto/sse.h"
 #include "proto/utf8.h"
 
-#include <stdio.h>
-
-#define NO_INDEX SIZE_MAX
-
 enum { MOST_KEY = 200 }; /* bytes */
 
-/* One parse. The first thing that is wrong is told; after it nothing more is read. */
 struct parse {
-    struct json_reader json;
+    struct json_body body;
     struct publish_batch batch;
     size_t capacity; /* of batch.items */
     size_t max_items;
-    size_t index; /* of the message at hand, NO_INDEX for a body that is one object */
-    int err;
-    char *why; /* borrowed */
-    size_t why_size;
 };
 
 /* The message at hand, as far as it has been read. */
@@ -31,38 +21,6 @@ struct draft {
     struct span event, data, key;
 };
 
-/* `path: what`; a member's name may be any string, so it is cut to what is useful. */
-static void complain(struct parse *p, struct span member, const char *what)
-{
-    char path[32] = "";
-    if (p->err)
-        return;
-    p->err = ERR_INVALID;
-    if (p->index != NO_INDEX)
-        snprintf(path, sizeof path, "[%zu]", p->index);
-    int len = member.len > 64 ? 64 : (int)member.len;
-    snprintf(p->why, p->why_size, "%s%s%.*s: %s", path, *path && member.len ? "." : "", len,
-             member.len ? member.ptr : "", what);
-}
-
-static bool is_ok(struct parse *p)
-{
-    if (p->json.error && !p->err) {
-        p->err = ERR_INVALID;
-        snprintf(p->why, p->why_size, "body is not JSON: %s at byte %zu", p->json.error,
-                 p->json.error_at);
-    }
-    return !p->err;
-}
-
-/* A value that is of no use here. It is read all the same: that the body is no JSON goes first. */
-static void refuse_value(struct parse *p, struct span member, const char *expected)
-{
-    json_read_value(&p->json, NULL);
-    if (is_ok(p))
-        complain(p, member, expected);
-}
-
 /*
  * Keeps one decoded value. The text was reserved whole at the start, and a decoded string or a
  * compact value is never longer than what it is read from, so these spans stay where they are.
@@ -70,27 +28,26 @@ static void refuse_value(struct parse *p, struct span member, const char *expect
 static struct span keep_string(struct parse *p)
 {
     size_t from = p->batch.text.len;
-    json_read_string(&p->json, &p->batch.text);
+    json_read_string(&p->body.json, &p->batch.text);
     return span_make(p->batch.text.data + from, p->batch.text.len - from);
 }
 
 static struct span keep_value(struct parse *p)
 {
     size_t from = p->batch.text.len;
-    if (json_read_peek(&p->json) == JSON_STRING)
+    if (json_read_peek(&p->body.json) == JSON_STRING)
         return keep_string(p);
-    json_read_value(&p->json, &p->batch.text);
+    json_read_value(&p->body.json, &p->batch.text);
     return span_make(p->batch.text.data + from, p->batch.text.len - from);
 }
 
 static void add_item(struct parse *p, struct span channel)
 {
     struct publish_batch *b = &p->batch;
-    if (!is_ok(p))
+    if (!json_body_ok(&p->body))
         return;
     if (b->count == p->max_items) {
-        p->err = ERR_TOO_LARGE;
-        snprintf(p->why, p->why_size, "body: more than %zu messages", p->max_items);
+        json_body_too_many(&p->body, p->max_items, "messages");
         return;
     }
     if (b->count == p->capacity) {
@@ -103,37 +60,37 @@ static void add_item(struct parse *p, struct span channel)
 static void read_channel(struct parse *p, struct draft *d, struct span name)
 {
     static const char expected[] = "expected a string or an array of strings";
-    enum json_kind kind = json_read_peek(&p->json);
+    enum json_kind kind = json_read_peek(&p->body.json);
     if (kind == JSON_STRING) {
         add_item(p, keep_string(p));
         return;
     }
     p->batch.single = false;
     if (kind != JSON_ARRAY) {
-        refuse_value(p, name, expected);
+        json_body_refuse(&p->body, name, expected);
         return;
     }
-    json_read_enter(&p->json);
-    while (!p->err && json_read_element(&p->json)) {
-        if (json_read_peek(&p->json) == JSON_STRING)
+    json_read_enter(&p->body.json);
+    while (!p->body.err && json_read_element(&p->body.json)) {
+        if (json_read_peek(&p->body.json) == JSON_STRING)
             add_item(p, keep_string(p));
         else
-            refuse_value(p, name, expected);
+            json_body_refuse(&p->body, name, expected);
     }
-    if (is_ok(p) && p->batch.count == d->first)
-        complain(p, name, "expected at least one channel");
+    if (json_body_ok(&p->body) && p->batch.count == d->first)
+        json_body_complain(&p->body, name, "expected at least one channel");
 }
 
 /* A string, or null, which is as if the member were not there: then ptr stays NULL. */
 static struct span read_string_or_null(struct parse *p, struct span name)
 {
-    enum json_kind kind = json_read_peek(&p->json);
+    enum json_kind kind = json_read_peek(&p->body.json);
     if (kind == JSON_STRING)
         return keep_string(p);
     if (kind == JSON_NULL)
-        json_read_value(&p->json, NULL);
+        json_read_value(&p->body.json, NULL);
     else
-        refuse_value(p, name, "expected a string");
+        json_body_refuse(&p->body, name, "expected a string");
     return (struct span){0};
 }
 
@@ -141,8 +98,8 @@ static void read_event(struct parse *p, struct draft *d, struct span name)
 {
     struct span event = read_string_or_null(p, name);
     const char *wrong = sse_event_error(event);
-    if (wrong && is_ok(p))
-        complain(p, name, wrong);
+    if (wrong && json_body_ok(&p->body))
+        json_body_complain(&p->body, name, wrong);
     if (event.len)
         d->event = event;
 }
@@ -156,8 +113,8 @@ static void read_key(struct parse *p, struct draft *d, struct span name)
 {
     d->key = read_string_or_null(p, name);
     const char *wrong = d->key.ptr ? publish_key_error(d->key) : NULL;
-    if (wrong && is_ok(p))
-        complain(p, name, wrong);
+    if (wrong && json_body_ok(&p->body))
+        json_body_complain(&p->body, name, wrong);
 }
 
 static const struct member {
@@ -177,23 +134,20 @@ static void read_member(struct parse *p, struct draft *d, struct span name)
         bool *seen = (bool *)(void *)((char *)d + members[i].seen);
         if (!span_is(name, members[i].name))
             continue;
-        if (*seen)
-            complain(p, name, "given twice");
-        else
+        if (json_body_first(&p->body, name, seen))
             members[i].read(p, d, name);
-        *seen = true;
         return;
     }
-    complain(p, name, "unknown member");
+    json_body_complain(&p->body, name, "unknown member");
 }
 
 /* Gives the channels of this message what was read before and after them. */
 static void finish_message(struct parse *p, const struct draft *d)
 {
     if (!d->has_channel)
-        complain(p, span_of("channel"), "missing");
+        json_body_complain(&p->body, span_of("channel"), "missing");
     else if (!d->has_data)
-        complain(p, span_of("data"), "missing");
+        json_body_complain(&p->body, span_of("data"), "missing");
     for (size_t i = d->first; i < p->batch.count; i++) {
         p->batch.items[i].event = d->event;
         p->batch.items[i].data = d->data;
@@ -205,38 +159,37 @@ static void read_message(struct parse *p)
 {
     struct draft d = {.first = p->batch.count};
     struct buf name = {0};
-    if (json_read_peek(&p->json) != JSON_OBJECT) {
-        refuse_value(p, (struct span){0}, "expected an object");
+    if (!json_body_enter(&p->body, (struct span){0}))
         return;
-    }
-    json_read_enter(&p->json);
-    while (!p->err && json_read_member(&p->json, &name))
+    while (json_body_member(&p->body, &name))
         read_member(p, &d, buf_view(&name));
-    if (is_ok(p))
+    if (json_body_ok(&p->body))
         finish_message(p, &d);
     buf_free(&name);
 }
 
+static void read_messages(struct parse *p)
+{
+    struct json_body *b = &p->body;
+    json_read_enter(&b->json);
+    for (b->index = 0; !b->err && json_read_element(&b->json); b->index++)
+        read_message(p);
+    b->index = JSON_BODY_WHOLE;
+}
+
 static void read_body(struct parse *p)
 {
-    enum json_kind kind = json_read_peek(&p->json);
-    if (kind == JSON_OBJECT) {
-        p->batch.single = true;
+    struct json_body *b = &p->body;
+    enum json_kind kind = json_read_peek(&b->json);
+    p->batch.single = kind == JSON_OBJECT;
+    if (kind == JSON_OBJECT)
         read_message(p);
-    } else if (kind == JSON_ARRAY) {
-        p->index = 0;
-        json_read_enter(&p->json);
-        for (; !p->err && json_read_element(&p->json); p->index++)
-            read_message(p);
-        p->index = NO_INDEX;
-    } else {
-        refuse_value(p, span_of("body"), "expected an object or an array of objects");
-    }
-    if (p->err)
-        return;
-    json_read_end(&p->json);
-    if (is_ok(p) && p->batch.count == 0)
-        complain(p, span_of("body"), "expected at least one message");
+    else if (kind == JSON_ARRAY)
+        read_messages(p);
+    else
+        json_body_refuse(b, span_of("body"), "expected an object or an array of objects");
+    if (json_body_end(b) && p->batch.count == 0)
+        json_body_complain(b, span_of("body"), "expected at least one message");
 }
 
 const char *publish_key_error(struct span s)
@@ -256,15 +209,15 @@ const char *publish_key_error(struct span s)
 int publish_body_parse(struct span body, size_t max_items, struct publish_batch *out, char *why,
                        size_t why_size)
 {
-    struct parse p = {.max_items = max_items, .index = NO_INDEX, .why = why, .why_size = why_size};
-    json_read_begin(&p.json, body);
+    struct parse p = {.max_items = max_items};
+    json_body_begin(&p.body, body, why, why_size);
     buf_reserve(&p.batch.text, body.len + 1);
     read_body(&p);
-    if (p.err)
+    if (p.body.err)
         publish_batch_free(&p.batch);
     else
         *out = p.batch;
-    return p.err;
+    return p.body.err;
 }
 
 void publish_batch_free(struct publish_batch *b)
