@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "broker/broker_memory.h"
 #include "broker/broker_redis.h"
 #include "bus/bus.h"
@@ -23,7 +24,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 
 #define GATEWAY_MAGIC 0x6a7ea001u
@@ -162,8 +162,8 @@ static void create_loop(struct gateway *g)
 static void seed_maps(void)
 {
     uint8_t key[16];
-    if (getrandom(key, sizeof(key), 0) == sizeof(key))
-        map_seed(key);
+    random_bytes(key, sizeof(key));
+    map_seed(key);
 }
 
 /*

@@ -4,11 +4,9 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "broker/memory_keys.h"
 #include "proto/notice.h"
-
-#include <stdio.h>
-#include <sys/random.h>
 
 static const uint64_t second = 1000000; /* microseconds */
 
@@ -70,20 +68,12 @@ static uint64_t ago(uint64_t now, uint64_t seconds)
 
 /* Creation */
 
-static void make_epoch(char out[NOTICE_EPOCH_BYTES + 1], uint64_t now)
-{
-    uint64_t random;
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-        random = now;
-    snprintf(out, NOTICE_EPOCH_BYTES + 1, "%016llx", (unsigned long long)random);
-}
-
 struct memory_log *memory_log_create(const struct clock *clock, uint64_t bytes)
 {
     struct memory_log *log = mem_zalloc(sizeof(*log));
     log->clock = clock;
     log->born = time_of(log);
-    make_epoch(log->epoch, log->born);
+    random_hex(log->epoch, NOTICE_EPOCH_BYTES);
     log->most = bytes;
     log->channels = map_create();
     log->keys = memory_keys_create(bytes / KEYS_SHARE);

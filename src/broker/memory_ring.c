@@ -1,6 +1,7 @@
 #include "broker/memory_ring.h"
 
 #include "base/mem.h"
+#include "base/rising.h"
 
 enum { FIRST_ROOM = 8 };
 
@@ -71,18 +72,9 @@ uint64_t memory_ring_first(const struct memory_ring *ring)
     return record_at(ring, 0)->id;
 }
 
-/* How many messages have an id up to this one. */
-static size_t count_up_to(const struct memory_ring *ring, uint64_t id)
+static uint64_t id_at(const void *ring, size_t i)
 {
-    size_t low = 0, high = ring->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (record_at(ring, middle)->id <= id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return record_at(ring, i)->id;
 }
 
 /* Where a slice of these sizes ends that begins at `from`; the first message always fits. */
@@ -115,7 +107,7 @@ static struct broker_record copy_record(const struct memory_record *r, char *to)
 void memory_ring_read(const struct memory_ring *ring, uint64_t after, uint32_t limit,
                       uint64_t bytes, struct memory_slice *out)
 {
-    size_t used, from = count_up_to(ring, after);
+    size_t used, from = rising_up_to(ring->count, id_at, ring, after);
     size_t end = slice_end(ring, from, limit, bytes, &used);
     *out = (struct memory_slice){
         .records = mem_alloc((end - from + 1) * sizeof(*out->records)),

@@ -3,26 +3,21 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "bus/bus_private.h"
 #include "proto/event_id.h"
-
-#include <stdio.h>
-#include <sys/random.h>
 
 static const char acks_channel[] = "sluice:acks", peers_channel[] = "sluice:peers";
 
 struct bus *bus_create(const struct bus_options *options)
 {
     struct bus *bus = mem_zalloc(sizeof(*bus));
-    uint64_t random = 0;
     bus->options = *options;
     list_init(&bus->jobs);
     list_init(&bus->feeds);
     list_init(&bus->finishes);
     bus->heard = map_create();
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-        random = clock_mono_us(options->clock);
-    snprintf(bus->gateway, sizeof(bus->gateway), "%016llx", (unsigned long long)random);
+    random_hex(bus->gateway, sizeof(bus->gateway) - 1);
     return bus;
 }
 

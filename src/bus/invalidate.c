@@ -5,13 +5,13 @@
  */
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "bus/bus_private.h"
 #include "proto/event_id.h"
 #include "proto/json_read.h"
 #include "proto/json_text.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 
 static const uint64_t ms_us = 1000;
 
@@ -154,11 +154,9 @@ static void on_invalidated(void *arg, int err, const char *why, struct span text
 static void ensure_key(struct bus_request *r)
 {
     char own[33];
-    uint64_t random[2];
-    if (r->key || getrandom(random, sizeof(random), 0) != sizeof(random))
+    if (r->key)
         return;
-    snprintf(own, sizeof(own), "%016llx%016llx", (unsigned long long)random[0],
-             (unsigned long long)random[1]);
+    random_hex(own, sizeof(own) - 1);
     r->key = mem_strdup(own);
 }
 

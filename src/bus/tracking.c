@@ -4,13 +4,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/siphash.h"
 #include "bus/tracking_private.h"
 #include "proto/invalidation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #define OURS "sluice:"
 
@@ -161,21 +161,16 @@ static uint64_t group_of(const struct tracker_options *options)
 struct tracker *tracker_create(const struct tracker_options *options)
 {
     struct tracker *t = mem_zalloc(sizeof(*t));
-    uint64_t random = 0;
     t->magic = TRACKER_MAGIC;
     t->options = *options;
     t->options.store = NULL;
     t->store = *options->store;
     tracked_init(&t->tracked);
     list_init(&t->sent_off.keys);
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-        random = clock_mono_us(options->clock);
-    int used = snprintf(t->gateway, sizeof(t->gateway), "%08x-", (unsigned)group_of(options));
-    if (options->gateway)
-        snprintf(t->gateway + used, sizeof(t->gateway) - (size_t)used, "%.16s", options->gateway);
-    else
-        snprintf(t->gateway + used, sizeof(t->gateway) - (size_t)used, "%016llx",
-                 (unsigned long long)random);
+    char name[17];
+    random_hex(name, 16);
+    snprintf(t->gateway, sizeof(t->gateway), "%08x-%.16s", (unsigned)group_of(options),
+             options->gateway ? options->gateway : name);
     t->options.prefixes = NULL;
     t->options.gateway = NULL;
     return t;

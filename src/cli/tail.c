@@ -6,10 +6,10 @@
 #include "cli/tail_stream.h"
 
 #include "base/err.h"
+#include "base/random.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
 
 enum {
     IDLE_SECONDS = 45,     /* three heartbeats */
@@ -146,11 +146,7 @@ static int stop_status(const struct tail *t)
 
 static uint32_t pause_ms(const struct tail *t, uint32_t asked_ms)
 {
-    uint32_t chance = 0;
-    /* Without it the only loss is the jitter. */
-    if (getrandom(&chance, sizeof chance, GRND_NONBLOCK) < 0)
-        chance = 0;
-    return backoff_ms(t->retry_ms, t->refusals, asked_ms, chance);
+    return backoff_ms(t->retry_ms, t->refusals, asked_ms, (uint32_t)random_u64());
 }
 
 /* One connection and the pause after it. True when there is to be another, else *status is the exit

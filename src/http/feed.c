@@ -1,6 +1,7 @@
 #include "http/feed.h"
 
 #include "base/mem.h"
+#include "base/random.h"
 #include "http/stream.h"
 #include "proto/channel.h"
 #include "proto/event_id.h"
@@ -9,23 +10,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { HEAD_SECONDS = 4 }; /* the wheel adds less than one: a third of a peer's lease at most */
 
 static struct span session_key(const struct feed *f)
 {
     return span_of(f->session);
-}
-
-static bool make_session(char out[SESSION_TEXT + 1])
-{
-    uint64_t random[2];
-    if (getrandom(random, sizeof(random), 0) != sizeof(random))
-        return false;
-    snprintf(out, SESSION_TEXT + 1, "%016llx%016llx", (unsigned long long)random[0],
-             (unsigned long long)random[1]);
-    return true;
 }
 
 static void tell_core(const struct feed *f, enum bus_kind kind)
@@ -45,11 +35,7 @@ void feed_open(struct exchange *x, const struct feed_options *options)
     f->echo = options->echo;
     f->resume = options->resume;
     snprintf(f->peer, sizeof(f->peer), "%.*s", (int)options->peer.len, options->peer.ptr);
-    if (!make_session(f->session)) {
-        mem_free(f);
-        exchange_error(x, 503, "the system has no random bytes for a session");
-        return;
-    }
+    random_hex(f->session, SESSION_TEXT);
     stream_open(x, &(struct stream_options){.durable = true, .feed = f});
 }
 

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "http/conn.h"
 #include "http/greeting.h"
 #include "http/h2.h"
@@ -11,7 +12,6 @@
 #include "http/router.h"
 #include "http/stream.h"
 #include "http/tls.h"
-#include <sys/random.h>
 #include <time.h>
 
 enum {
@@ -315,9 +315,7 @@ int worker_init(struct worker *w, struct http_server *server, uint32_t index, st
     w->options = &w->settings;
     w->metrics = server->options.metrics[index];
     w->downlink = &server->downlinks[index];
-    if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random))
-        w->random = worker_now_us(w);
-    w->random |= 1; /* xorshift stays at 0 for ever */
+    w->random = random_u64() | 1; /* xorshift stays at 0 for ever */
     list_init(&w->conns);
     list_init(&w->greetings);
     list_init(&w->reap);

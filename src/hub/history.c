@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/rising.h"
 
 #include <assert.h>
 
@@ -81,18 +82,15 @@ static void ring_clear(struct histories *all, struct ring *r)
     *r = (struct ring){0};
 }
 
+static uint64_t id_at(const void *r, size_t i)
+{
+    return ring_at(r, (uint32_t)i)->id;
+}
+
 /* The index of the first entry above `after`. */
 static uint32_t ring_above(const struct ring *r, uint64_t after)
 {
-    uint32_t low = 0, high = r->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (ring_at(r, middle)->id <= after)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return (uint32_t)rising_up_to(r->count, id_at, r, after);
 }
 
 /* The table */
@@ -164,11 +162,6 @@ struct history *histories_oldest(const struct histories *all)
 struct history *histories_after(const struct histories *all, const struct history *h)
 {
     return h->node.next == &all->all ? NULL : LIST_ENTRY(h->node.next, struct history, node);
-}
-
-size_t histories_count(const struct histories *all)
-{
-    return map_size(all->names);
 }
 
 uint64_t histories_bytes(const struct histories *all)

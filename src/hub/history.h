@@ -67,7 +67,6 @@ struct history *histories_latest(const struct histories *all);
 struct history *histories_before(const struct histories *all, const struct history *h);
 struct history *histories_oldest(const struct histories *all);
 struct history *histories_after(const struct histories *all, const struct history *h);
-size_t histories_count(const struct histories *all);
 uint64_t histories_bytes(const struct histories *all);
 /* histories_touch: h's last message is now `last`, if that is newer. */
 void histories_touch(struct histories *all, struct history *h, uint64_t last);

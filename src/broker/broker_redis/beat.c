@@ -3,6 +3,7 @@
 #include "base/cast.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "broker/broker_redis/hello.h"
 #include "broker/broker_redis/reply.h"
 
@@ -11,7 +12,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { BEAT_MAGIC = 0x62656174, CHANNEL_TEXT = 64, PATIENCE = 4 };
 
@@ -119,13 +119,8 @@ static void on_overdue(struct ev_loop *loop, ev_timer *w, int revents)
 
 static void name_channel(struct heartbeat *b)
 {
-    uint8_t random[16];
-    size_t len = (size_t)snprintf(b->channel, sizeof(b->channel), "sluice:beat:");
-    /* The kernel gives up to 256 bytes whole or, early at boot, waits; it does not fail. */
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        memset(random, 0, sizeof(random));
-    for (size_t i = 0; i < sizeof(random); i++)
-        len += (size_t)snprintf(b->channel + len, sizeof(b->channel) - len, "%02x", random[i]);
+    int len = snprintf(b->channel, sizeof(b->channel), "sluice:beat:");
+    random_hex(b->channel + len, 32);
 }
 
 struct heartbeat *beat_create(struct ev_loop *loop, struct guard *guard, struct commands *commands,

@@ -5,15 +5,15 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "broker/broker_redis/reply.h"
 #include "proto/event_id.h"
 
 #include <ev.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/random.h>
 
-enum { PUBLICATIONS_MAGIC = 0x7075626c, KEY_TEXT = 40, NUMBER_TEXT = 24, ARGUMENTS = 14 };
+enum { PUBLICATIONS_MAGIC = 0x7075626c, KEY_TEXT = 32, NUMBER_TEXT = 24, ARGUMENTS = 14 };
 
 /* The hub has judged the name, by the gateway's own limit; this is the largest one there is. */
 #define NAME_BYTES "1100"
@@ -208,13 +208,10 @@ static void on_answer(void *arg, int err, const char *why, const struct redisRep
     free_publication(x);
 }
 
-/* The kernel gives so few bytes whole; should it not, the address still tells two apart. */
-static struct span random_key(char out[KEY_TEXT], const void *salt)
+static struct span random_key(char out[KEY_TEXT + 1])
 {
-    uint64_t random[2] = {(uintptr_t)salt, clock_mono_us(&clock_system)};
-    (void)!getrandom(random, sizeof(random), GRND_NONBLOCK);
-    int len = snprintf(out, KEY_TEXT, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
-    return span_make(out, (size_t)len);
+    random_hex(out, KEY_TEXT);
+    return span_make(out, KEY_TEXT);
 }
 
 static struct span number(char out[NUMBER_TEXT], uint64_t n)
@@ -225,12 +222,12 @@ static struct span number(char out[NUMBER_TEXT], uint64_t n)
 static struct script_call *make_call(struct publication *x, const struct broker_publication *given)
 {
     bool own_key = !given->key.ptr;
-    char key[KEY_TEXT], messages[NUMBER_TEXT], seconds[NUMBER_TEXT];
+    char key[KEY_TEXT + 1], messages[NUMBER_TEXT], seconds[NUMBER_TEXT];
     struct span argv[ARGUMENTS] = {
         given->channel,        given->data,
         span_of("messages"),   number(messages, given->messages),
         span_of("seconds"),    number(seconds, given->seconds),
-        span_of("key"),        own_key ? random_key(key, x) : given->key,
+        span_of("key"),        own_key ? random_key(key) : given->key,
         span_of("name_bytes"), span_of(NAME_BYTES),
     };
     size_t n = 10;

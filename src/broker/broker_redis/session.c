@@ -1,12 +1,12 @@
 #include "base/cast.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "broker/broker_redis/redis_broker.h"
 #include "broker/broker_redis/reply.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 /*
  * A connection that lasted this long was a good one: the next failure is the first again. A reason
@@ -78,7 +78,6 @@ static void answer_commands(struct redis_broker *r)
 
 void session_lost(struct redis_broker *r, const char *why)
 {
-    uint32_t chance = 0;
     bool was_ready = r->state == SESSION_READY;
     if (r->state == SESSION_WAITING || r->state == SESSION_ENDED)
         return;
@@ -90,9 +89,7 @@ void session_lost(struct redis_broker *r, const char *why)
         if (clock_mono_us(&clock_system) - r->ready_at > GOOD_AFTER_US)
             backoff_reset(&r->backoff);
     }
-    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != (ssize_t)sizeof(chance))
-        chance = UINT32_MAX / 2;
-    set_timer(r, backoff_next(&r->backoff, chance));
+    set_timer(r, backoff_next(&r->backoff, (uint32_t)random_u64()));
     subscriptions_detach(r->subscriptions);
     answer_commands(r);
     announce_down(r, was_ready);

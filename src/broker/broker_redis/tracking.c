@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "broker/broker_redis/backoff.h"
 #include "broker/broker_redis/hello.h"
 #include "broker/broker_redis/reply.h"
@@ -11,7 +12,6 @@
 #include <ev.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
-#include <sys/random.h>
 
 /* A pair that lasted this long was a good one: the next failure is the first again. */
 enum { TRACKING_MAGIC = 0x7472636b, REASON_TEXT = 256, WORDS_MOST = 8, GOOD_AFTER_US = 5000000 };
@@ -82,16 +82,13 @@ static void close_pair(struct tracking *t, enum pair_state next, const char *why
 static void lost(struct tracking *t, const char *why)
 {
     char text[REASON_TEXT];
-    uint32_t chance = 0;
     if (t->state == PAIR_ENDED || t->state == PAIR_WAITING)
         return;
     snprintf(text, sizeof(text), "%s", redis_url_discreet(t->options.url, why));
     say(t, text);
     close_pair(t, PAIR_WAITING, text);
-    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != (ssize_t)sizeof(chance))
-        chance = UINT32_MAX / 2;
     if (t->state == PAIR_WAITING)
-        set_timer(t, backoff_next(&t->backoff, chance), 0.);
+        set_timer(t, backoff_next(&t->backoff, (uint32_t)random_u64()), 0.);
 }
 
 static void lost_by(struct tracking *t, const struct redisReply *reply, const char *permissions)
