@@ -4,6 +4,7 @@
 #include "cli/printable.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { CONNECT_MS = 10000, SHOWN_BYTES = 300 };
 
@@ -41,6 +42,8 @@ const char *client_options_error(const struct client_options *options)
         return "--unix: expected the path of a socket";
     if (options->key && has_control_or(options->key, ""))
         return "--key: has a control character";
+    if (options->cacert && access(options->cacert, R_OK) != 0)
+        return "--cacert: expected a file that can be read";
     return NULL;
 }
 
@@ -113,11 +116,21 @@ CURL *client_easy(const struct client_options *options, const char *url,
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (options->cacert) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, options->cacert);
+        /* Or the system's directory of CAs would go on being trusted beside the file. */
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
     if (options->unix_path) {
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, options->unix_path);
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
     }
     return easy;
+}
+
+bool client_is_hopeless(CURLcode code)
+{
+    return code == CURLE_SSL_CACERT_BADFILE;
 }
 
 const char *client_failure(CURLcode code, const char *error)

@@ -15,6 +15,7 @@ struct client_options {
     const char *url;       /* borrowed: the gateway's root, http:// or https:// */
     const char *unix_path; /* borrowed: NULL means by TCP */
     const char *key;       /* borrowed: NULL means without credentials */
+    const char *cacert;    /* borrowed: a file of the only CAs to trust; NULL means the system's */
 };
 
 /* client_defaults: SLUICE_URL or http://127.0.0.1:8080, and SLUICE_KEY; an empty variable is no
@@ -43,6 +44,9 @@ void client_refusal(struct buf *out, long status, struct span body);
  */
 CURL *client_easy(const struct client_options *options, const char *url,
                   struct curl_slist **headers, char *error);
+
+/* client_is_hopeless: a failure that the next try would meet too, whatever the gateway does. */
+bool client_is_hopeless(CURLcode code);
 
 /* client_failure: what to say of a transfer that failed: libcurl's detailed text, else its general
  * one. */

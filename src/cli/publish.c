@@ -158,6 +158,7 @@ int cli_publish(int argc, char **argv)
          &p.once},
         {"url", "U", "the gateway (SLUICE_URL, else http://127.0.0.1:8080)", ARG_TEXT,
          &p.client.url},
+        {"cacert", "FILE", "trust this PEM file's CAs and no others", ARG_TEXT, &p.client.cacert},
         {"unix", "PATH", "connect to the gateway by this socket", ARG_TEXT, &p.client.unix_path},
         {"key", "K", "the API key (better SLUICE_KEY: other users see arguments)", ARG_TEXT,
          &p.client.key},

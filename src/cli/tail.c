@@ -248,6 +248,7 @@ int cli_tail(int argc, char **argv)
          &t.idle_seconds},
         {"url", "U", "the gateway (SLUICE_URL, else http://127.0.0.1:8080)", ARG_TEXT,
          &t.client.url},
+        {"cacert", "FILE", "trust this PEM file's CAs and no others", ARG_TEXT, &t.client.cacert},
         {"unix", "PATH", "connect to the gateway by this socket", ARG_TEXT, &t.client.unix_path},
         {"key", "K", "the API key (better SLUICE_KEY: other users see arguments)", ARG_TEXT,
          &t.client.key},

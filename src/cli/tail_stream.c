@@ -91,9 +91,12 @@ static CURLcode drive(struct run *run, CURLM *multi)
     return code;
 }
 
-/* What time does not cure: the wrong request, or an answer that is no event stream. */
-static bool is_final(const struct run *run, long status)
+/* What time does not cure: the wrong request, an answer that is no event stream, or our own setup.
+ */
+static bool is_final(const struct run *run, CURLcode code, long status)
 {
+    if (client_is_hopeless(code))
+        return true;
     if (run->open || status < 200)
         return false;
     return status < 500 && status != 408 && status != 425 && status != 429;
@@ -132,7 +135,7 @@ static enum stream_end conclude(const struct run *run, CURLcode code, struct buf
         curl_easy_getinfo(run->easy, CURLINFO_RETRY_AFTER, &seconds);
     *asked_ms = in_ms(seconds);
     explain(run, code, status, why);
-    return is_final(run, status) ? STREAM_DENIED : STREAM_LOST;
+    return is_final(run, code, status) ? STREAM_DENIED : STREAM_LOST;
 }
 
 static struct curl_slist *headers_of(const struct stream_request *request)

@@ -84,6 +84,16 @@ static void a_key_cannot_smuggle_a_header_in(void **state)
     assert_null(strstr(error, "secret"));
 }
 
+static void a_file_of_cas_must_be_there(void **state)
+{
+    struct client_options options = {.url = "https://a", .cacert = "/dev/null"};
+    assert_null(client_options_error(&options));
+    options.cacert = "/dev/null/none";
+    assert_non_null(client_options_error(&options));
+    options.cacert = "";
+    assert_non_null(client_options_error(&options));
+}
+
 static void the_environment_gives_the_defaults(void **state)
 {
     setenv("SLUICE_URL", "http://b", 1);
@@ -109,6 +119,7 @@ int main(void)
         cmocka_unit_test(a_refusal_of_something_else_shows_the_beginning_of_its_body),
         cmocka_unit_test(a_gateway_is_an_http_url_without_a_query),
         cmocka_unit_test(a_key_cannot_smuggle_a_header_in),
+        cmocka_unit_test(a_file_of_cas_must_be_there),
         cmocka_unit_test(the_environment_gives_the_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
