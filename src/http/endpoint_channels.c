@@ -7,10 +7,11 @@
 
 enum { DEFAULT_LIMIT = 100, MAX_LIMIT = 1000 };
 
-/* The number, or 0 when it is none in 1..MAX_LIMIT. */
+/* The number, or 0 when it is none in 1..MAX_LIMIT. An empty one is none, as for the other two: a
+ * form sends all its fields. */
 static uint32_t read_limit(struct span s)
 {
-    if (!s.ptr)
+    if (s.len == 0)
         return DEFAULT_LIMIT;
     uint32_t n = 0;
     for (size_t i = 0; i < s.len; i++) {

@@ -1,6 +1,7 @@
 #include "proto/ack_body.h"
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "proto/event_id.h"
 #include "proto/json_body.h"
 
@@ -41,9 +42,15 @@ static void read_peer(struct parse *p)
         snprintf(p->ack.peer, sizeof(p->ack.peer), "%s", buf_cstr(&p->text));
 }
 
+/* One that is too large for an id is not malformed, but later than all that was delivered. */
 static void read_id(struct parse *p)
 {
-    if (read_string(p, "id") && event_id_parse(buf_view(&p->text), &p->ack.id) != 0)
+    if (!read_string(p, "id"))
+        return;
+    int err = event_id_parse(buf_view(&p->text), &p->ack.id);
+    if (err == ERR_TOO_LARGE)
+        p->ack.id = EVENT_ID_MAX;
+    else if (err)
         json_body_complain(&p->body, span_of("id"), "is not an id such as 1760000000000-123");
 }
 

@@ -22,7 +22,8 @@ struct ack_body {
 /*
  * ack_body_parse: 0, or ERR_INVALID with one line in why that says what is wrong and where. The
  * session: 1 to 32 of a-z A-Z 0-9 . _ -. The id: as in the feed's id lines; it must be given unless
- * close is true, and then the peer must be. On failure *out is untouched.
+ * close is true, and then the peer must be. One too large for any id is EVENT_ID_MAX: later than
+ * all. On failure *out is untouched.
  */
 int ack_body_parse(struct span body, struct ack_body *out, char *why, size_t why_size);
 

@@ -18,6 +18,7 @@ enum { EVENT_ID_TEXT = 24 }; /* bytes of the longest text with its NUL, of any u
 /*
  * event_id_parse: 0 or ERR_INVALID. One id has one text: no sign, no blanks, no leading zeros, and
  * behind the dash at most 999. "0-0" is the id 0, which comes before the first message.
+ * ERR_TOO_LARGE: it would be one, but is above EVENT_ID_MAX, later than any that can be given.
  */
 int event_id_parse(struct span text, uint64_t *out);
 

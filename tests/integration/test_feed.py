@@ -169,6 +169,10 @@ def test_what_was_not_delivered_cannot_be_confirmed(gateway):
     ms, _, us = peer.last_id.partition("-")
     answer = peer.ack(f"{int(ms) + 3_600_000}-{us}")
     assert answer.status == 409 and answer.error().startswith("id: ")
+    # Later than any id can be: by its form a year 5000, and more digits than any number has.
+    for late in ("95617584000000-0", "99999999999999999999-0"):
+        answer = peer.ack(late)
+        assert answer.status == 409 and answer.error().startswith("id: "), answer.body
     assert peer.ack().status == 200
 
 

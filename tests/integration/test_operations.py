@@ -141,6 +141,14 @@ def test_api_channels_is_paged_by_limit_and_after(shared_redis, start_gateway):
     assert (got, pages) == (names, 4)
 
 
+def test_an_empty_parameter_of_api_channels_is_as_good_as_none(gateway, name):
+    gateway.subscribe(name)
+    wanted = gateway.get("/api/channels").json()
+    assert name in channel_names(wanted)
+    for query in ("prefix=", "limit=", "after=", "prefix=&limit=&after="):
+        assert gateway.get("/api/channels?" + query).json() == wanted, query
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "limit=99999999999999999999"])
 def test_a_limit_that_is_no_number_in_range_is_400(gateway, query):
     response = gateway.get("/api/channels?" + query)

@@ -1,11 +1,13 @@
 #include "proto/ack_body.h"
 
 #include "base/err.h"
+#include "proto/event_id.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -51,6 +53,17 @@ static void a_peer_that_closes_needs_no_id_but_its_name(void **state)
     assert_true(ack.close);
     assert_true(ack.id == 0);
     assert_refused("{\"session\":\"s\",\"close\":true}", "peer: missing: who closes says its name");
+}
+
+static void an_id_too_large_to_be_given_is_later_than_all(void **state)
+{
+    static const char *const late[] = {"9007199254740-992", "9007199254741-0",
+                                       "99999999999999999999999999-0"};
+    for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
+        char body[128];
+        snprintf(body, sizeof(body), "{\"session\":\"s\",\"id\":\"%s\"}", late[i]);
+        assert_true(parse(body).id == EVENT_ID_MAX);
+    }
 }
 
 static void what_is_missing_is_named(void **state)
@@ -105,6 +118,7 @@ int main(void)
         cmocka_unit_test(a_confirmation_has_a_session_and_an_id),
         cmocka_unit_test(a_confirmation_may_say_whose_it_is),
         cmocka_unit_test(a_peer_that_closes_needs_no_id_but_its_name),
+        cmocka_unit_test(an_id_too_large_to_be_given_is_later_than_all),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(a_wrong_type_is_told_with_its_place),
         cmocka_unit_test(a_bad_value_is_told_with_its_place),
