@@ -78,6 +78,7 @@ struct durable {
     uint64_t frontier;           /* all at or below it were released or told */
     size_t unconfirmed;          /* topics with `had` that the healing waits for */
     struct histories *histories; /* owned */
+    size_t looks_due;            /* at the oldest of them, whether they can be forgotten */
     /* Healing */
     struct notes held;
     bool held_dropped; /* some were dropped for want of room: the reading repeats */

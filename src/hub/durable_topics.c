@@ -59,7 +59,10 @@ struct history *durable_history(struct core *core, struct span channel)
     struct history *h = histories_find(d->histories, channel);
     if (h)
         return h;
-    return histories_add(d->histories, channel, durable_begins(core, channel));
+    d->looks_due += 2;
+    h = histories_add(d->histories, channel, durable_begins(core, channel));
+    h->added_us = d->fence_due_us;
+    return h;
 }
 
 void durable_topic_out(struct core *core, struct topic *t)

@@ -13,6 +13,7 @@ struct histories {
     struct list all;         /* by `last`, the oldest first */
     struct list ringed;      /* by use, the longest idle first */
     struct history *touched; /* the one that was put between others last; NULL */
+    struct list *walked;     /* the one that the walk gave last; the list's head: it begins */
     uint64_t bytes, budget;
 };
 
@@ -23,6 +24,7 @@ struct histories *histories_create(uint64_t budget)
     all->budget = budget;
     list_init(&all->all);
     list_init(&all->ringed);
+    all->walked = &all->all;
     return all;
 }
 
@@ -123,11 +125,20 @@ static void history_free(struct histories *all, struct history *h)
     mem_free(h);
 }
 
+/* Out of its place. */
+static void displace(struct histories *all, struct history *h)
+{
+    if (all->touched == h)
+        all->touched = NULL;
+    if (all->walked == &h->node)
+        all->walked = h->node.prev;
+    list_remove(&h->node);
+}
+
 void histories_remove(struct histories *all, struct history *h)
 {
     map_del(all->names, history_name(h));
-    if (all->touched == h)
-        all->touched = NULL;
+    displace(all, h);
     history_free(all, h);
 }
 
@@ -154,16 +165,6 @@ struct history *histories_latest(const struct histories *all)
     return list_empty(&all->all) ? NULL : LIST_ENTRY(all->all.prev, struct history, node);
 }
 
-struct history *histories_oldest(const struct histories *all)
-{
-    return list_empty(&all->all) ? NULL : LIST_ENTRY(all->all.next, struct history, node);
-}
-
-struct history *histories_after(const struct histories *all, const struct history *h)
-{
-    return h->node.next == &all->all ? NULL : LIST_ENTRY(h->node.next, struct history, node);
-}
-
 uint64_t histories_bytes(const struct histories *all)
 {
     return all->bytes;
@@ -172,6 +173,14 @@ uint64_t histories_bytes(const struct histories *all)
 static uint64_t last_of(struct list *node)
 {
     return LIST_ENTRY(node, struct history, node)->last;
+}
+
+struct history *histories_walk(struct histories *all, uint64_t upto)
+{
+    struct list *next = all->walked->next;
+    bool over = next == &all->all || last_of(next) > upto;
+    all->walked = over ? &all->all : next;
+    return over ? NULL : LIST_ENTRY(next, struct history, node);
 }
 
 /* The node behind which one with `last` belongs. What the index tells comes in rising order too,
@@ -195,9 +204,7 @@ void histories_touch(struct histories *all, struct history *h, uint64_t last)
     if (last <= h->last)
         return;
     h->last = last;
-    list_remove(&h->node);
-    if (all->touched == h)
-        all->touched = NULL;
+    displace(all, h);
     struct list *at = place_of(all, last);
     if (at != all->all.prev)
         all->touched = h;

@@ -47,6 +47,7 @@ struct history {
     uint64_t keep;        /* the lowest cursor that waits with what the fill has for it, */
     uint64_t keep_turn;   /* in this turn */
     bool filling;         /* a read is under way */
+    uint64_t added_us;    /* when, for its owner */
     uint64_t hash;        /* stands for the name in lane entries */
     uint32_t name_len;
     char name[]; /* NUL-terminated; without the channel prefix */
@@ -62,11 +63,12 @@ struct history *histories_find(const struct histories *all, struct span channel)
 struct history *histories_add(struct histories *all, struct span channel, uint64_t known);
 void histories_remove(struct histories *all, struct history *h);
 /* histories_latest: the one whose last message is the newest; NULL: there is none.
- * histories_before: the next older one; oldest and after: the other way round. */
+ * histories_before: the next older one. */
 struct history *histories_latest(const struct histories *all);
 struct history *histories_before(const struct histories *all, const struct history *h);
-struct history *histories_oldest(const struct histories *all);
-struct history *histories_after(const struct histories *all, const struct history *h);
+/* histories_walk: those whose last message is at most `upto`, one after the other from the oldest,
+ * whatever comes and goes between two calls. NULL: that was all, and the next call begins again. */
+struct history *histories_walk(struct histories *all, uint64_t upto);
 uint64_t histories_bytes(const struct histories *all);
 /* histories_touch: h's last message is now `last`, if that is newer. */
 void histories_touch(struct histories *all, struct history *h, uint64_t last);

@@ -8,8 +8,11 @@
 enum {
     SECOND_US = 1000000,
     FENCE_US = 2 * SECOND_US,
+    STAY_US = 2 * FENCE_US,
     FENCE_LATE_US = 10 * SECOND_US,
-    HELD_BYTES = 16 << 20
+    HELD_BYTES = 16 << 20,
+    LOOKS = 1000,       /* at histories that may be forgotten: with each fence, */
+    LOOKS_MOST = 10000, /* and in one turn */
 };
 
 void durable_init(struct core *core, uint64_t budget)
@@ -293,19 +296,30 @@ static void forget(struct core *core, struct history *h)
     histories_remove(core->durable.histories, h);
 }
 
-/* Channels that hardly a cursor can ask for any more, because the index forgets them too, and
- * patterns may have brought very many of them. */
+/*
+ * Channels that hardly a cursor can ask for any more, because the index forgets them too, and
+ * patterns may have brought very many of them. Two are looked at for each that was added, so that
+ * they go as fast as they come; the walk goes on where it was, since those that somebody listens to
+ * by name stay, and may be the oldest of all.
+ */
 static void forget_old(struct core *core)
 {
     struct durable *d = &core->durable;
-    struct history *h = histories_oldest(d->histories);
-    for (int i = 0; h && i < 1000; i++) {
-        struct history *after = histories_after(d->histories, h);
-        if (h->last && (h->last + d->longest_us > d->clock || h->last > d->frontier))
+    size_t most = d->looks_due < LOOKS_MOST ? d->looks_due : LOOKS_MOST;
+    uint64_t old = d->clock > d->longest_us ? d->clock - d->longest_us : 0;
+    old = old < d->frontier ? old : d->frontier;
+    d->looks_due -= most;
+    for (; most; most--) {
+        struct history *h = histories_walk(d->histories, old);
+        if (!h) {
+            d->looks_due = 0;
             return;
-        if (h->last && !topics_find(core->topics, TOPIC_CHANNEL, history_name(h)))
+        }
+        /* What the index has just told of may be what a replay waits for, and would ask for again.
+         */
+        if (h->last && h->added_us + STAY_US < d->fence_due_us &&
+            !topics_find(core->topics, TOPIC_CHANNEL, history_name(h)))
             forget(core, h);
-        h = after;
     }
 }
 
@@ -314,10 +328,11 @@ uint64_t durable_tick(struct core *core, uint64_t now)
     struct durable *d = &core->durable;
     if (d->state == DURABLE_OFF || d->state == DURABLE_REFUSED || !core->broker)
         return 0;
+    forget_old(core);
     if (d->fence_due_us > now)
         return d->fence_due_us;
     d->fence_due_us = now + FENCE_US;
-    forget_old(core);
+    d->looks_due += LOOKS;
     histories_enforce(d->histories, d->turn);
     metrics_set(&core->options.metrics->ring_bytes, histories_bytes(d->histories));
     d->look = true; /* a read that failed is made again */

@@ -309,13 +309,40 @@ static void channels_stand_by_their_last_message(void **state)
     assert_ptr_equal(histories_before(all, b), c);
     assert_ptr_equal(histories_before(all, c), a);
     assert_null(histories_before(all, a));
-    struct history *fresh = add("d", 0);
-    assert_ptr_equal(histories_oldest(all), fresh);
-    assert_ptr_equal(histories_after(all, fresh), a);
-    assert_null(histories_after(all, b));
+    (void)add("d", 0);
     histories_remove(all, c);
     assert_ptr_equal(histories_before(all, b), a);
     assert_null(histories_find(all, span_of("c")));
+}
+
+static void a_walk_goes_from_the_oldest_and_on_where_it_was(void **state)
+{
+    struct history *a = add("a", 0), *b = add("b", 0), *c = add("c", 0), *d = add("d", 0);
+    histories_touch(all, a, 5);
+    histories_touch(all, b, 6);
+    histories_touch(all, c, 7);
+    histories_touch(all, d, 8);
+    assert_ptr_equal(histories_walk(all, 9), a);
+    assert_ptr_equal(histories_walk(all, 9), b);
+    histories_remove(all, b); /* the one that it gave last */
+    assert_ptr_equal(histories_walk(all, 9), c);
+    histories_touch(all, c, 9); /* has moved to the end, where it comes again */
+    struct history *fresh = add("e", 0);
+    assert_ptr_equal(histories_walk(all, 9), d);
+    assert_ptr_equal(histories_walk(all, 9), c);
+    assert_null(histories_walk(all, 9));
+    assert_ptr_equal(histories_walk(all, 9), fresh);
+    assert_null(histories_walk(all, 4)); /* a has 5 */
+    assert_ptr_equal(histories_walk(all, 4), fresh);
+    assert_ptr_equal(histories_walk(all, 5), a);
+    assert_null(histories_walk(all, 5));
+    histories_remove(all, fresh);
+    assert_ptr_equal(histories_walk(all, 9), a);
+    histories_remove(all, a);
+    histories_remove(all, c);
+    histories_remove(all, d);
+    assert_null(histories_walk(all, 9));
+    assert_null(histories_walk(all, 9));
 }
 
 static int begin(void **state)
@@ -355,6 +382,7 @@ int main(void)
         T(the_wrapped_form_counts_where_its_entry_lies),
         T(a_reset_history_knows_nothing_but_where_it_begins),
         T(channels_stand_by_their_last_message),
+        T(a_walk_goes_from_the_oldest_and_on_where_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
