@@ -112,8 +112,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
         due = sooner(due, tracker_tick(g->tracker, now));
     core_end_turn(g->core);
     if (g->first->config->broker == CONFIG_BROKER_REDIS)
-        metrics_set(&g->metrics[g->workers]->redis_may_evict,
-                    broker_redis_counters(g->broker)->may_evict);
+        metrics_set(&g->metrics[g->workers]->redis_may_evict, broker_redis_may_evict(g->broker));
     ev_timer_stop(loop, &g->tick);
     if (!due)
         return;

@@ -26,12 +26,6 @@ struct redis_options {
     uint32_t beat_timeout_ms;  /* 0: 6000 without a beat means reconnect */
 };
 
-/* Counters of its own; written on the core thread only. */
-struct redis_counters {
-    uint64_t connects, disconnects, oversize, commands_failed;
-    uint64_t may_evict; /* 1: Redis was seen to be one that may drop history for want of memory */
-};
-
 /*
  * broker_redis_check_url: is this a URL that this build can use? Returns 0, or ERR_INVALID with one
  * line in why: what is wrong and what would be valid (Sentinel and Cluster URLs are refused by
@@ -87,6 +81,7 @@ void broker_redis_track_again(struct broker *b, const char *why);
  */
 int broker_redis_functions(const char *url, struct buf *out);
 
-const struct redis_counters *broker_redis_counters(const struct broker *b);
+/* broker_redis_may_evict: was Redis seen to be one that may drop history for want of memory? */
+bool broker_redis_may_evict(const struct broker *b);
 
 #endif

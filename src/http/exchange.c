@@ -1,6 +1,7 @@
 #include "http/exchange.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/cors.h"
 #include "http/router.h"
@@ -13,8 +14,7 @@
 
 enum {
     QUERY_PARAMS = 512,
-    UNASKED_BODY_BYTES =
-        4096, /* of a body that nobody will read, so that strangers fill no memory */
+    UNASKED_BODY_BYTES = 4096, /* of one that nobody will read: strangers fill no memory */
 };
 
 static const struct status_text {
@@ -385,6 +385,8 @@ void exchange_error(struct exchange *x, int status, const char *fmt, ...)
 
 void exchange_refuse(struct exchange *x, int err, const char *why)
 {
+    log_debug("http", "refused to %s: %s",
+              access_name(exchange_worker(x)->options->access, &x->who), why);
     exchange_error(x, err == ERR_UNKNOWN_ID ? 401 : 403, "%s", why);
 }
 

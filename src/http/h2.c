@@ -119,7 +119,8 @@ void h2_destroy(struct h2 **ph2)
 
 /* Reading */
 
-void h2_say_goodbye(struct h2 *h2, uint32_t code)
+/* GOAWAY with this code, once; nothing is read any more. */
+static void say_goodbye(struct h2 *h2, uint32_t code)
 {
     if (h2->ending)
         return;
@@ -133,12 +134,12 @@ void h2_calm(struct h2 *h2)
 {
     if (!h2->ending)
         metrics_add(&h2->root->worker->metrics->http2_floods, 1);
-    h2_say_goodbye(h2, NGHTTP2_ENHANCE_YOUR_CALM);
+    say_goodbye(h2, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void h2_end(struct h2 *h2)
 {
-    h2_say_goodbye(h2, NGHTTP2_NO_ERROR);
+    say_goodbye(h2, NGHTTP2_NO_ERROR);
 }
 
 /* In slices: between two of them it is seen whether the peer has gone too far. */
@@ -153,7 +154,7 @@ void h2_input(struct h2 *h2, struct span bytes)
             h2_calm(h2);
         if (err < 0 && !h2->ending) {
             metrics_add(&h2->root->worker->metrics->malformed, 1);
-            h2_say_goodbye(h2, NGHTTP2_PROTOCOL_ERROR);
+            say_goodbye(h2, NGHTTP2_PROTOCOL_ERROR);
         }
         bytes = span_make(bytes.ptr + n, bytes.len - n);
     }

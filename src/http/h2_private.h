@@ -21,7 +21,7 @@ struct h2_common {
     char gather[H2_GATHER_ROOM];
 };
 
-/* What a peer may still send that asks for nothing; see h2_charge. */
+/* What a peer may still send that asks for nothing. */
 struct h2_allowance {
     uint32_t frames;
     uint64_t updates; /* of windows: grows with what we send */
@@ -51,15 +51,8 @@ static inline struct h2_common *h2_common_of(const struct h2 *h2)
 /* h2_mark: to be flushed at the end of the turn. */
 void h2_mark(struct h2 *h2);
 
-/* h2_say_goodbye: GOAWAY with this code, once; nothing is read any more. */
-void h2_say_goodbye(struct h2 *h2, uint32_t code);
-
-/* h2_calm: the same because of a flood. */
+/* h2_calm: GOAWAY because of a flood, once; nothing is read any more. */
 void h2_calm(struct h2 *h2);
-
-/* h2_charge: a frame that asks for nothing. False when the allowance is used up. */
-bool h2_charge(struct h2 *h2);
-bool h2_charge_update(struct h2 *h2);
 
 /* h2_set_callbacks: what a session tells of requests (h2_request.c) and asks for answers
  * (h2_answer.c). */

@@ -28,29 +28,24 @@ static void regain(struct h2 *h2)
     a->since_us = now;
 }
 
-bool h2_charge(struct h2 *h2)
+/* A frame that asks for nothing. */
+static void charge(struct h2 *h2)
 {
     if (!h2->allowance.frames)
         regain(h2);
-    if (!h2->allowance.frames)
-        return false;
-    h2->allowance.frames--;
-    return true;
+    if (h2->allowance.frames)
+        h2->allowance.frames--;
+    else
+        h2_calm(h2);
 }
 
-bool h2_charge_update(struct h2 *h2)
+static void charge_update(struct h2 *h2)
 {
     if (!h2->allowance.updates)
         regain(h2);
-    if (!h2->allowance.updates)
-        return false;
-    h2->allowance.updates--;
-    return true;
-}
-
-static void charge(struct h2 *h2, bool enough)
-{
-    if (!enough)
+    if (h2->allowance.updates)
+        h2->allowance.updates--;
+    else
         h2_calm(h2);
 }
 
@@ -67,12 +62,12 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
             return 0;
         break;
     case NGHTTP2_WINDOW_UPDATE:
-        charge(h2, h2_charge_update(h2));
+        charge_update(h2);
         return 0;
     default:
         break;
     }
-    charge(h2, h2_charge(h2));
+    charge(h2);
     return 0;
 }
 
@@ -176,7 +171,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     struct h2 *h2 = user;
     if (error != NGHTTP2_ERR_REFUSED_STREAM)
         metrics_add(&h2->root->worker->metrics->malformed, 1);
-    charge(h2, h2_charge(h2));
+    charge(h2);
     return 0;
 }
 

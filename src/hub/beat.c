@@ -15,7 +15,7 @@ struct check_ref {
 
 static void check_index(const struct check_ref *check, uint64_t after);
 
-void durable_frontier(struct core *core, uint64_t id)
+static void move_frontier(struct core *core, uint64_t id)
 {
     struct durable *d = &core->durable;
     if (id <= d->frontier)
@@ -79,7 +79,7 @@ static void on_checked(void *arg, int err, const char *why, const struct broker_
     d->fenced = false;
     d->checked = check.fence;
     d->look = true;
-    durable_frontier(core, check.upto);
+    move_frontier(core, check.upto);
 }
 
 static void check_index(const struct check_ref *check, uint64_t after)

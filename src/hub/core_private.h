@@ -50,10 +50,6 @@ struct fanout {
     bool posted;           /* somebody had it */
 };
 
-/* core_topic: the topic that the broker's name of it means, and which part of it; NULL. */
-struct topic *core_topic(struct core *core, enum topic_kind kind, struct span full,
-                         enum topic_part *part);
-
 /* fanout.c */
 /* core_fan_out: to all topics that the channel has. The forms stay the caller's. */
 void core_fan_out(struct core *core, struct fanout *f);

@@ -136,27 +136,19 @@ void durable_fence(struct core *core, struct span epoch, uint64_t clock, uint64_
 uint64_t durable_tick(struct core *core, uint64_t now);
 /* durable_settings: the namespaces have changed. */
 void durable_settings(struct core *core);
-/* durable_take: one notice in its turn: releases it, knows it already, or finds a hole (false). */
-bool durable_take(struct core *core, struct note *n);
 /* durable_release: the next message of h. */
 void durable_release(struct core *core, struct history *h, const struct note *n);
 /* durable_history: the channel's, made where there is none. */
 struct history *durable_history(struct core *core, struct span channel);
 /* durable_lost: messages of h up to `upto` are lost to the log too: tells the live streams. */
 void durable_lost(struct core *core, struct history *h, uint64_t upto, const char *reason);
-/* durable_hold: keeps it until the healing is over. Takes ownership. */
-void durable_hold(struct core *core, struct note *n);
 /* durable_live: release goes on with the held notices. */
 void durable_live(struct core *core);
-/* durable_frame: the message's frame of one form; owned. */
-struct frame *durable_frame(struct core *core, struct span channel, const struct sse_event *event,
-                            uint64_t id, bool wrapped, uint64_t born_us);
 /* durable_entry: a ring entry of a message; the forms are owned. */
 struct ring_entry durable_entry(struct core *core, struct span channel, uint64_t id,
                                 struct span event, struct span data);
 /* durable_wrapped: the wrapped form of an entry, made on first need; borrowed. */
 struct frame *durable_wrapped(struct core *core, struct history *h, struct ring_entry *e);
-void durable_frontier(struct core *core, uint64_t id);
 /* durable_head: what was released is at or below it, and what comes above, but for late ones. */
 uint64_t durable_head(const struct core *core);
 
@@ -166,8 +158,6 @@ bool durable_covered(struct core *core, struct span channel);
 /* durable_begins: what is at or below it need not be released: it came before the subscription, or
  * is known to have been released. */
 uint64_t durable_begins(struct core *core, struct span channel);
-/* durable_kept: will it be listened to even now that some topic is not counted? */
-bool durable_kept(struct core *core, struct span channel);
 void durable_topic_active(struct core *core, struct topic *t, bool had);
 /* durable_topic_out: t, if it was awaited, will not be confirmed. */
 void durable_topic_out(struct core *core, struct topic *t);

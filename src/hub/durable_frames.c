@@ -5,8 +5,10 @@
 #include "proto/event_id.h"
 #include "proto/invalidation.h"
 
-struct frame *durable_frame(struct core *core, struct span channel, const struct sse_event *event,
-                            uint64_t id, bool wrapped, uint64_t born_us)
+/* The message's frame of one form; owned. */
+static struct frame *make_frame(struct core *core, struct span channel,
+                                const struct sse_event *event, uint64_t id, bool wrapped,
+                                uint64_t born_us)
 {
     char text[EVENT_ID_TEXT];
     struct sse_event own = *event;
@@ -36,11 +38,11 @@ struct ring_entry durable_entry(struct core *core, struct span channel, uint64_t
     uint64_t born = clock_mono_us(core->options.clock);
     const struct sse_event e = {.event = event, .data = data};
     struct ring_entry entry = {.id = id};
-    entry.forms[0] = durable_frame(core, channel, &e, id, false, born);
+    entry.forms[0] = make_frame(core, channel, &e, id, false, born);
     if (span_is(channel, FEED_CHANNEL))
         entry.forms[0]->tag = origin_tag(data);
     if (!plain_says_all(&e))
-        entry.forms[1] = durable_frame(core, channel, &e, id, true, born);
+        entry.forms[1] = make_frame(core, channel, &e, id, true, born);
     return entry;
 }
 
@@ -82,8 +84,7 @@ struct frame *durable_wrapped(struct core *core, struct history *h, struct ring_
     struct buf data = {0};
     struct sse_event event = {0};
     read_frame(e->forms[0], &event, &data);
-    struct frame *f =
-        durable_frame(core, history_name(h), &event, e->id, true, e->forms[0]->born_us);
+    struct frame *f = make_frame(core, history_name(h), &event, e->id, true, e->forms[0]->born_us);
     buf_free(&data);
     history_set_wrapped(core->durable.histories, h, e, f);
     return f;

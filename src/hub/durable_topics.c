@@ -75,7 +75,8 @@ void durable_topic_out(struct core *core, struct topic *t)
         heal_begin(core);
 }
 
-bool durable_kept(struct core *core, struct span channel)
+/* Will it be listened to even now that some topic is not counted? */
+static bool is_kept(struct core *core, struct span channel)
 {
     const struct topic *own = topics_find(core->topics, TOPIC_CHANNEL, channel);
     if (own && own->wanted & PART_NOTES && (own->confirmed & PART_NOTES || own->had))
@@ -91,7 +92,7 @@ bool durable_kept(struct core *core, struct span channel)
 
 static void drop_one(struct core *core, struct history *h)
 {
-    if (h && !durable_kept(core, history_name(h)))
+    if (h && !is_kept(core, history_name(h)))
         histories_remove(core->durable.histories, h);
 }
 

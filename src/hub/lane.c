@@ -51,7 +51,7 @@ struct msg *mailbox_take(struct mailbox *box)
     return all;
 }
 
-void frame_lane_init(struct frame_lane *lane, uint64_t byte_limit)
+static void frame_lane_init(struct frame_lane *lane, uint64_t byte_limit)
 {
     lane->ring = mem_zalloc(LANE_ENTRIES * sizeof(*lane->ring));
     lane->byte_limit = byte_limit;
@@ -62,7 +62,7 @@ void frame_lane_init(struct frame_lane *lane, uint64_t byte_limit)
     atomic_init(&lane->starved, false);
 }
 
-void frame_lane_fini(struct frame_lane *lane)
+static void frame_lane_fini(struct frame_lane *lane)
 {
     while (frame_lane_peek(lane))
         frame_lane_done(lane);

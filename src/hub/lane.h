@@ -62,8 +62,6 @@ struct frame_lane {
     _Alignas(64) atomic_bool starved;         /* the core was refused and wants to hear of room */
 };
 
-void frame_lane_init(struct frame_lane *lane, uint64_t byte_limit);
-void frame_lane_fini(struct frame_lane *lane);
 /* frame_lane_post: takes a reference of its own. False when the lane is full (and starved is set).
  */
 bool frame_lane_post(struct frame_lane *lane, const struct lane_entry *e);

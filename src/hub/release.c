@@ -131,7 +131,8 @@ void durable_lost(struct core *core, struct history *h, uint64_t upto, const cha
     each_topic(core, history_name(h), tell_lost, &gap);
 }
 
-bool durable_take(struct core *core, struct note *n)
+/* One notice in its turn: releases it, knows it already, or finds a hole (false). */
+static bool take(struct core *core, struct note *n)
 {
     const struct durable *d = &core->durable;
     /* It was held before it was known whose it is; or nobody listens any more. */
@@ -158,7 +159,8 @@ bool durable_take(struct core *core, struct note *n)
     return true;
 }
 
-void durable_hold(struct core *core, struct note *n)
+/* Keeps it until the healing is over. Takes ownership. */
+static void hold(struct core *core, struct note *n)
 {
     struct durable *d = &core->durable;
     if (d->held.bytes > HELD_BYTES) {
@@ -174,7 +176,7 @@ void durable_live(struct core *core)
     d->state = DURABLE_LIVE;
     d->look = true;
     while (d->state == DURABLE_LIVE && d->held.head) {
-        if (!durable_take(core, d->held.head)) {
+        if (!take(core, d->held.head)) {
             metrics_add(&core->options.metrics->holes, 1);
             d->hole = true;
             heal_begin(core);
@@ -236,12 +238,12 @@ static void take_notice(struct core *core, struct note *n)
 #ifdef SLUICE_MUTANT_no_order
     in_turn = in_turn || d->state == DURABLE_HEALING;
 #endif
-    if (in_turn && durable_take(core, n)) {
+    if (in_turn && take(core, n)) {
         mem_free(n);
         return;
     }
     bool hole = d->state == DURABLE_LIVE;
-    durable_hold(core, n);
+    hold(core, n);
     if (!hole)
         return;
     metrics_add(&core->options.metrics->holes, 1);

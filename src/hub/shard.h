@@ -118,6 +118,7 @@ bool shard_broker_up(const struct shard *shard);
 /* shard_broker_reason: why the broker is away; "" when it is not. Borrowed until the next message.
  */
 const char *shard_broker_reason(const struct shard *shard);
+/* shard_topics: how many it knows, for tests. */
 size_t shard_topics(const struct shard *shard);
 
 #endif

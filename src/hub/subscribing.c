@@ -31,8 +31,9 @@ bool core_strip(const struct core *core, enum topic_kind kind, struct span *name
     return true;
 }
 
-struct topic *core_topic(struct core *core, enum topic_kind kind, struct span full,
-                         enum topic_part *part)
+/* The topic that the broker's name of it means, and which part of it; NULL. */
+static struct topic *topic_meant(struct core *core, enum topic_kind kind, struct span full,
+                                 enum topic_part *part)
 {
     size_t n = strlen(NOTICE_PREFIX);
     *part = span_starts(full, NOTICE_PREFIX) ? PART_NOTES : PART_PLAIN;
@@ -303,7 +304,7 @@ static void on_subscribed(void *ctx, enum topic_kind kind, struct span full)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
     enum topic_part part;
-    struct topic *t = core_topic(core, kind, full, &part);
+    struct topic *t = topic_meant(core, kind, full, &part);
     if (!t)
         return;
     t->confirmed |= part;
@@ -323,7 +324,7 @@ static void on_unsubscribed(void *ctx, enum topic_kind kind, struct span full)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
     enum topic_part part;
-    struct topic *t = core_topic(core, kind, full, &part);
+    struct topic *t = topic_meant(core, kind, full, &part);
     if (t)
         part_left(core, t, part);
 }
@@ -332,7 +333,7 @@ static void on_refused(void *ctx, enum topic_kind kind, struct span full, const 
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
     enum topic_part part;
-    struct topic *t = core_topic(core, kind, full, &part);
+    struct topic *t = topic_meant(core, kind, full, &part);
     if (!t)
         return;
     if (t->state == TOPIC_LEAVING) {

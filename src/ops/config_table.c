@@ -302,7 +302,7 @@ const struct setting config_table[] = {
      RANGE(1, 64),
      .check = check_key_name,
      .valid = "1 to 64 of a-z A-Z 0-9 _ - .",
-     .help = "What logs call the key; each name once."},
+     .help = "What the log calls the key, at the level debug; each name once."},
     {.path = "keys[].sha256",
      .type = SETTING_DIGEST,
      .secret = SETTING_SECRET,

@@ -55,6 +55,17 @@ def test_no_key_password_or_payload_is_ever_logged_not_even_at_debug(start_redis
         assert secret not in gateway.log(), secret
 
 
+def test_whom_something_was_refused_is_logged_by_the_name_of_the_key_at_debug(start_gateway):
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    gateway = start_gateway(
+        open=False, log={"level": "debug"},
+        keys=[{"name": "backend", "sha256": digest, "scopes": ["publish:orders.*"]}])
+    assert gateway.post("/publish/shop", "x", {"Authorization": "Bearer " + KEY}).status == 403
+    gateway.wait_log("refused to backend: ")
+    assert gateway.post("/publish/shop", "x").status == 401
+    gateway.wait_log("refused to anonymous: ")
+
+
 def test_a_name_in_a_request_cannot_forge_a_log_line(start_gateway):
     gateway = start_gateway(log={"level": "debug"})
     gateway.get("/events?channel=a%0Aredis%20ready")

@@ -61,7 +61,7 @@ static void redis_hello(struct broker *b, struct span epoch, struct span boot, u
     struct redis_broker *r = redis_of(b);
     guard_enter(&r->guard);
     if (r->state == SESSION_READY)
-        eviction_ask(r->commands, &r->counters.may_evict);
+        eviction_ask(r->commands, &r->may_evict);
     history_hello(r->history, epoch, boot, highest, cb, arg);
     guard_leave(&r->guard);
 }
@@ -288,9 +288,9 @@ void broker_redis_track_again(struct broker *b, const char *why)
     guard_leave(&r->guard);
 }
 
-const struct redis_counters *broker_redis_counters(const struct broker *b)
+bool broker_redis_may_evict(const struct broker *b)
 {
-    return &redis_of(b)->counters;
+    return redis_of(b)->may_evict;
 }
 
 void broker_redis_limit(struct broker *b, uint64_t message_bytes)

@@ -20,7 +20,6 @@ struct commands {
     struct guard *guard;  /* borrowed */
     uint64_t timeout_us;
     char late[64];     /* what a publish that took longer is told */
-    uint64_t *failed;  /* borrowed */
     struct list queue; /* struct command, owned, in the order of the replies */
     struct list timed; /* those of them that are publishes still to be answered, oldest first */
     ev_timer timer;    /* for the head of `timed` */
@@ -70,22 +69,19 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
         struct command *cmd = LIST_ENTRY(first, struct command, timed);
         if (cmd->deadline > now)
             break;
-        ++*c->failed;
         answer(cmd, ERR_TIMEOUT, c->late, 0);
     }
     arm(c);
     guard_leave(guard);
 }
 
-struct commands *commands_create(struct ev_loop *loop, struct guard *guard, uint32_t timeout_ms,
-                                 uint64_t *failed)
+struct commands *commands_create(struct ev_loop *loop, struct guard *guard, uint32_t timeout_ms)
 {
     struct commands *c = mem_zalloc(sizeof(*c));
     c->magic = COMMANDS_MAGIC;
     c->loop = loop;
     c->guard = guard;
     c->timeout_us = timeout_ms * UINT64_C(1000);
-    c->failed = failed;
     snprintf(c->late, sizeof(c->late), "Redis did not answer within %u ms", (unsigned)timeout_ms);
     list_init(&c->queue);
     list_init(&c->timed);
@@ -162,7 +158,6 @@ static void answer_publish(struct commands *c, struct command *cmd, const struct
         answer(cmd, 0, NULL, reply->integer);
         return;
     }
-    ++*c->failed;
     int err = reply_has_code(reply, "NOPERM") ? ERR_DENIED : ERR_UNAVAILABLE;
     answer(cmd, err, reply_explain(reply, why, sizeof(why)), 0);
 }

@@ -16,9 +16,8 @@ struct commands; /* opaque */
 /* `reply` is NULL when the connection is gone; borrowed for the call. */
 typedef void command_fn(void *arg, const struct redisReply *reply);
 
-/* commands_create: owned by the caller. *failed counts errors and timeouts; both are borrowed. */
-struct commands *commands_create(struct ev_loop *loop, struct guard *guard, uint32_t timeout_ms,
-                                 uint64_t *failed);
+/* commands_create: owned by the caller. */
+struct commands *commands_create(struct ev_loop *loop, struct guard *guard, uint32_t timeout_ms);
 
 /* commands_destroy: nothing may be under way any more (commands_detach). */
 void commands_destroy(struct commands **c);

@@ -23,7 +23,7 @@ static struct span info_value(struct span info, const char *name)
 
 static void on_info(void *arg, const struct redisReply *reply)
 {
-    uint64_t *may_evict = arg;
+    bool *may_evict = arg;
     struct span info = reply_bytes(reply);
     if (!info.ptr || reply_is_error(reply))
         return;
@@ -36,7 +36,7 @@ static void on_info(void *arg, const struct redisReply *reply)
                  (int)(policy.len < 32 ? policy.len : 32), policy.ptr);
 }
 
-void eviction_ask(struct commands *commands, uint64_t *may_evict)
+void eviction_ask(struct commands *commands, bool *may_evict)
 {
     const struct span argv[] = {span_of("INFO"), span_of("memory")};
     commands_call(commands, 2, argv, on_info, may_evict);

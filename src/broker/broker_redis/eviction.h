@@ -8,7 +8,7 @@
 
 #include "broker/broker_redis/commands.h"
 
-/* eviction_ask: *may_evict (borrowed, outlives `commands`) becomes 1 or 0. Only while attached. */
-void eviction_ask(struct commands *commands, uint64_t *may_evict);
+/* eviction_ask: *may_evict (borrowed, outlives `commands`) is set. Only while attached. */
+void eviction_ask(struct commands *commands, bool *may_evict);
 
 #endif

@@ -17,7 +17,6 @@ static const char odd[] = "Redis's answer is not what the function library of th
 
 struct history {
     struct scripts *scripts; /* borrowed */
-    uint64_t *failed;        /* borrowed */
 };
 
 /* One question under way; the kind of answer it has is in the function that reads it. */
@@ -33,11 +32,10 @@ struct question {
     uint64_t after; /* what is answered lies above */
 };
 
-struct history *history_create(struct scripts *scripts, uint64_t *failed)
+struct history *history_create(struct scripts *scripts)
 {
     struct history *h = mem_zalloc(sizeof(*h));
     h->scripts = scripts;
-    h->failed = failed;
     return h;
 }
 
@@ -68,14 +66,12 @@ static void question_free(struct question *q)
     mem_free(q);
 }
 
-/* The odd one counts as a failure; what Redis refused was counted already. */
-static int judge(struct question *q, int err, bool good, const char **why)
+static int judge(int err, bool good, const char **why)
 {
     if (err)
         return err;
     if (good)
         return 0;
-    ++*q->owner->failed;
     *why = odd;
     return ERR_UNAVAILABLE;
 }
@@ -166,7 +162,7 @@ static void on_hello(void *arg, int err, const char *why, const struct redisRepl
         list = read_windows(reply_element(reply, 7), &dataset.window_count);
         dataset.windows = list;
     }
-    err = judge(q, err, list != NULL, &why);
+    err = judge(err, list != NULL, &why);
     q->cb.hello(q->arg, err, why, err ? NULL : &dataset);
     mem_free(list);
     question_free(q);
@@ -204,7 +200,7 @@ static void on_changed(void *arg, int err, const char *why, const struct redisRe
     struct question *q = arg;
     struct broker_change *list = mem_alloc((elements(reply) / 2 + 1) * sizeof(*list));
     struct broker_changes changes = {.list = list};
-    err = judge(q, err, !err && read_changes(reply, q->after, list, &changes), &why);
+    err = judge(err, !err && read_changes(reply, q->after, list, &changes), &why);
     q->cb.changes(q->arg, err, why, err ? NULL : &changes);
     mem_free(list);
     question_free(q);
@@ -269,7 +265,7 @@ static void on_read(void *arg, int err, const char *why, const struct redisReply
     struct question *q = arg;
     struct broker_record *list = mem_alloc((elements(reply) / RECORD_WORDS + 1) * sizeof(*list));
     struct broker_slice slice = {.records = list};
-    err = judge(q, err, !err && read_slice(reply, q->after, list, &slice), &why);
+    err = judge(err, !err && read_slice(reply, q->after, list, &slice), &why);
     q->cb.slice(q->arg, err, why, err ? NULL : &slice);
     mem_free(list);
     question_free(q);

@@ -12,8 +12,8 @@
 
 struct history; /* opaque */
 
-/* history_create: owned by the caller; scripts is borrowed. *failed counts answers that are odd. */
-struct history *history_create(struct scripts *scripts, uint64_t *failed);
+/* history_create: owned by the caller; scripts is borrowed. */
+struct history *history_create(struct scripts *scripts);
 
 /* history_destroy: when nothing is under way any more. */
 void history_destroy(struct history **h);

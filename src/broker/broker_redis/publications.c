@@ -26,7 +26,6 @@ struct publications {
     struct ev_loop *loop;    /* borrowed */
     struct guard *guard;     /* borrowed */
     struct scripts *scripts; /* borrowed */
-    uint64_t *failed;        /* borrowed */
     uint64_t timeout_us;
     bool attached;
     struct list all;  /* struct publication, owned, oldest first: still to be answered */
@@ -90,7 +89,6 @@ static const struct span nothing = {0};
 static void answer_early(struct publication *x, int err, const char *why)
 {
     bool lost = list_linked(&x->lost);
-    ++*x->owner->failed;
     answer(x, err, why, 0, nothing);
     if (lost)
         free_publication(x);
@@ -125,15 +123,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 struct publications *publications_create(struct ev_loop *loop, struct guard *guard,
-                                         struct scripts *scripts, uint32_t timeout_ms,
-                                         uint64_t *failed)
+                                         struct scripts *scripts, uint32_t timeout_ms)
 {
     struct publications *p = mem_zalloc(sizeof(*p));
     p->magic = PUBLICATIONS_MAGIC;
     p->loop = loop;
     p->guard = guard;
     p->scripts = scripts;
-    p->failed = failed;
     p->timeout_us = timeout_ms * UINT64_C(1000);
     list_init(&p->all);
     list_init(&p->lost);
@@ -188,7 +184,6 @@ static void answer_as_redis_did(struct publication *x, const struct redisReply *
         answer(x, 0, NULL, id, nothing);
         return;
     }
-    ++*x->owner->failed;
     answer(x, ERR_UNAVAILABLE,
            x->text ? "Redis did not answer with a text" : "Redis did not answer with an id", 0,
            nothing);

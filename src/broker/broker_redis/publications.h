@@ -16,13 +16,9 @@
 struct ev_loop;
 struct publications; /* opaque */
 
-/*
- * publications_create: owned by the caller; all else is borrowed. *failed counts those that were
- * not answered in time, or oddly.
- */
+/* publications_create: owned by the caller; all else is borrowed. */
 struct publications *publications_create(struct ev_loop *loop, struct guard *guard,
-                                         struct scripts *scripts, uint32_t timeout_ms,
-                                         uint64_t *failed);
+                                         struct scripts *scripts, uint32_t timeout_ms);
 
 /* publications_destroy: behind publications_end. */
 void publications_destroy(struct publications **p);

@@ -26,7 +26,6 @@ static void deliver(struct redis_broker *r, struct span channel, struct span pat
 {
     const struct broker_events *to = r->base.events;
     if (is_oversize(r, channel, payload)) {
-        r->counters.oversize++;
         to->on_oversize(r->base.ctx, channel, pattern, payload.len);
         return;
     }

@@ -45,7 +45,7 @@ struct redis_broker {
     struct ev_loop *loop; /* borrowed */
     struct redis_url url; /* owned */
     struct redis_options options;
-    struct redis_counters counters;
+    bool may_evict; /* as far as it has told */
 
     enum session_state state;
     struct resolver *resolver;     /* owned */

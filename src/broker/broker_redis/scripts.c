@@ -30,7 +30,6 @@ enum form {
 
 struct scripts {
     struct commands *commands; /* borrowed */
-    uint64_t *failed;          /* borrowed */
     bool attached;
     enum form form;
     bool found_another; /* a library of our name was there where a function of it was not */
@@ -55,11 +54,10 @@ struct script_call {
 
 static void ask(struct scripts *s);
 
-struct scripts *scripts_create(struct commands *commands, uint64_t *failed)
+struct scripts *scripts_create(struct commands *commands)
 {
     struct scripts *s = mem_zalloc(sizeof(*s));
     s->commands = commands;
-    s->failed = failed;
     snprintf(s->why, sizeof(s->why), "still connecting");
     list_init(&s->waiting);
     list_init(&s->answered);
@@ -113,7 +111,6 @@ static void give_up(struct scripts *s, const struct redisReply *reply)
 {
     char why[WHY_BYTES];
     s->form = FORM_UNKNOWN;
-    ++*s->failed;
     refuse_waiting(s, ERR_UNAVAILABLE, reply_explain(reply, why, sizeof(why)), reply);
 }
 
@@ -125,7 +122,6 @@ static void deny(struct scripts *s, const struct redisReply *reply)
     s->form = FORM_DENIED;
     s->denied_at = clock_mono_us(&clock_system);
     memcpy(s->why, why, sizeof(s->why));
-    ++*s->failed;
     log_warn("broker", "no durable messages: %s", why);
     refuse_waiting(s, ERR_DENIED, why, NULL);
 }
@@ -330,7 +326,6 @@ static void refused(struct scripts *s, struct script_call *call, const struct re
 {
     static const char ours[] = "ERR sluice: ";
     char text[200], why[WHY_BYTES];
-    ++*s->failed;
     reply_explain(reply, text, sizeof(text));
     if (reply_has_code(reply, ours)) {
         call->fn(call->arg, ERR_INVALID, text + sizeof(ours) - 1, reply);

@@ -27,8 +27,8 @@ enum { SCRIPT_ARGUMENTS = 16 };
  */
 typedef void script_fn(void *arg, int err, const char *why, const struct redisReply *reply);
 
-/* scripts_create: owned by the caller; *failed counts errors; commands and failed are borrowed. */
-struct scripts *scripts_create(struct commands *commands, uint64_t *failed);
+/* scripts_create: owned by the caller; commands is borrowed. */
+struct scripts *scripts_create(struct commands *commands);
 
 /* scripts_destroy: only when detached. */
 void scripts_destroy(struct scripts **s);

@@ -84,11 +84,8 @@ void session_lost(struct redis_broker *r, const char *why)
     snprintf(r->why, sizeof(r->why), "%s", redis_url_discreet(&r->url, why));
     r->state = SESSION_WAITING;
     close_links(r);
-    if (was_ready) {
-        r->counters.disconnects++;
-        if (clock_mono_us(&clock_system) - r->ready_at > GOOD_AFTER_US)
-            backoff_reset(&r->backoff);
-    }
+    if (was_ready && clock_mono_us(&clock_system) - r->ready_at > GOOD_AFTER_US)
+        backoff_reset(&r->backoff);
     set_timer(r, backoff_next(&r->backoff, (uint32_t)random_u64()));
     subscriptions_detach(r->subscriptions);
     answer_commands(r);
@@ -207,7 +204,6 @@ static void on_first_beat(void *ctx)
     struct redis_broker *r = broker_of(ctx);
     r->state = SESSION_READY;
     r->ready_at = clock_mono_us(&clock_system);
-    r->counters.connects++;
     r->announced[0] = '\0';
     r->allowance = ALLOWANCE;
     r->announced_at = r->ready_at;
@@ -297,13 +293,11 @@ void session_init(struct redis_broker *r)
                                       .timeout_ms = r->options.beat_timeout_ms};
     snprintf(r->why, sizeof(r->why), "still connecting");
     r->resolver = resolver_create(r->loop, on_addresses, r);
-    r->commands = commands_create(r->loop, &r->guard, r->options.command_timeout_ms,
-                                  &r->counters.commands_failed);
-    r->scripts = scripts_create(r->commands, &r->counters.commands_failed);
+    r->commands = commands_create(r->loop, &r->guard, r->options.command_timeout_ms);
+    r->scripts = scripts_create(r->commands);
     r->publications =
-        publications_create(r->loop, &r->guard, r->scripts, r->options.durable_timeout_ms,
-                            &r->counters.commands_failed);
-    r->history = history_create(r->scripts, &r->counters.commands_failed);
+        publications_create(r->loop, &r->guard, r->scripts, r->options.durable_timeout_ms);
+    r->history = history_create(r->scripts);
     r->subscriptions = subscriptions_create(&r->base);
     r->beat = beat_create(r->loop, &r->guard, r->commands, &beat, &beat_events, r);
     ev_init(&r->timer, on_timer);

@@ -116,7 +116,7 @@ static void a_restart_brings_back_what_is_wanted_and_nothing_else(void **state)
     expect(&rig, "unsub left\n", 0.1);
     subscribe(&rig, TOPIC_CHANNEL, "meanwhile");
     publish(&rig, "kept", span_of("lost"));
-    expect(&rig, "published unavailable|", 1);
+    expect(&rig, "published unavailable|", 6);
     forget_heard(&rig);
     server_run(&server, NULL);
     expect(&rig, "up\n", 6);
@@ -127,8 +127,6 @@ static void a_restart_brings_back_what_is_wanted_and_nothing_else(void **state)
     assert_null(strstr(ask(&server, "PUBSUB CHANNELS *"), "left"));
     ask(&server, "PUBLISH kept hello");
     expect(&rig, "message kept|-|hello\n", 3);
-    assert_int_equal(broker_redis_counters(rig.broker)->connects, 2);
-    assert_int_equal(broker_redis_counters(rig.broker)->disconnects, 1);
 }
 
 static void twenty_thousand_subscriptions_are_back_within_two_seconds(void **state)
@@ -162,7 +160,6 @@ static void a_payload_over_the_limit_is_dropped_and_told(void **state)
     expect(&small, "message c|-|1234567890\n", 3);
     expect(&small, "oversize c|11\n", 3);
     assert_int_equal(heard_times(&small, "message"), 1);
-    assert_int_equal(broker_redis_counters(small.broker)->oversize, 1);
     rig_free(&small);
 }
 

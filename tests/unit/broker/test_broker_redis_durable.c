@@ -431,16 +431,16 @@ static void a_redis_that_evicts_is_told(void **state)
 {
     hello(&rig, 0);
     expect(&rig, "hello ok|", 3);
-    assert_true(broker_redis_counters(rig.broker)->may_evict == 0);
+    assert_false(broker_redis_may_evict(rig.broker));
     ask(&server, "CONFIG SET maxmemory 100mb");
     ask(&server, "CONFIG SET maxmemory-policy allkeys-lru");
     hello(&rig, 0);
     assert_true(run_until(&rig, "hello ok|", 2, 3));
-    assert_true(broker_redis_counters(rig.broker)->may_evict == 1);
+    assert_true(broker_redis_may_evict(rig.broker));
     ask(&server, "CONFIG SET maxmemory-policy noeviction");
     hello(&rig, 0);
     assert_true(run_until(&rig, "hello ok|", 3, 3));
-    assert_true(broker_redis_counters(rig.broker)->may_evict == 0);
+    assert_false(broker_redis_may_evict(rig.broker));
 }
 
 static void destroying_answers_the_durable_calls_under_way(void **state)
