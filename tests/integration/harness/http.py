@@ -122,17 +122,8 @@ def raw(address, data, method="GET", timeout=10.0):
         return read_response(file, method)
 
 
-class Connection:
-    """A kept-alive connection for several requests."""
-
-    def __init__(self, address, timeout=10.0):
-        self.address = address
-        self.sock = connect(address, timeout)
-        self.file = self.sock.makefile("rb")
-
-    def request(self, method, target, headers=(), body=None):
-        self.sock.sendall(request_bytes(self.address, method, target, headers, body))
-        return read_response(self.file, method)
+class Held:
+    """Has a socket `sock` and its `file`, and closes both behind a `with`."""
 
     def close(self):
         self.file.close()
@@ -143,3 +134,16 @@ class Connection:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Connection(Held):
+    """A kept-alive connection for several requests."""
+
+    def __init__(self, address, timeout=10.0):
+        self.address = address
+        self.sock = connect(address, timeout)
+        self.file = self.sock.makefile("rb")
+
+    def request(self, method, target, headers=(), body=None):
+        self.sock.sendall(request_bytes(self.address, method, target, headers, body))
+        return read_response(self.file, method)

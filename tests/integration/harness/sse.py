@@ -107,7 +107,7 @@ class Body:
         return out
 
 
-class Stream:
+class Stream(http.Held):
     """One GET /events. Nothing runs behind the test's back: bytes are read when it asks for items."""
 
     def __init__(self, address, target="/events", headers=(), timeout=5.0, receive_buffer=None):
@@ -197,13 +197,3 @@ class Stream:
                 items.append(self.next(max(0.001, end - time.monotonic())))
         except Closed:
             return items
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

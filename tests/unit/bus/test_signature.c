@@ -202,18 +202,24 @@ static void stripes_header_without_a_time_cannot_be_read(void **state)
 #define CONTENTFUL_TIME "1760000000123"
 #define TOPIC           "ContentManagement.Entry.publish"
 
+static const struct webhook_signature contentful = {.form = SIGNATURE_CONTENTFUL,
+                                                    .header = "X-Contentful-Signature",
+                                                    .prefix = "",
+                                                    .secret = "a-secret-of-contentful",
+                                                    .tolerance_seconds = 30};
+
+static struct sent sent_by_contentful(const char *mac, const char *list, const char *time,
+                                      const char *topic)
+{
+    return (struct sent){.names = {"X-Contentful-Signature", "X-Contentful-Signed-Headers",
+                                   "X-Contentful-Timestamp", "X-Contentful-Topic"},
+                         .values = {mac, list, time, topic}};
+}
+
 static const char *check_contentful_as(const char *mac, const char *list, const char *time,
                                        const char *topic, uint64_t now)
 {
-    struct webhook_signature how = {.form = SIGNATURE_CONTENTFUL,
-                                    .header = "X-Contentful-Signature",
-                                    .prefix = "",
-                                    .secret = "a-secret-of-contentful",
-                                    .tolerance_seconds = 30};
-    struct sent sent = {.names = {"X-Contentful-Signature", "X-Contentful-Signed-Headers",
-                                  "X-Contentful-Timestamp", "X-Contentful-Topic"},
-                        .values = {mac, list, time, topic}};
-    return check(&how, sent, "{\"sys\":{}}", now);
+    return check(&contentful, sent_by_contentful(mac, list, time, topic), "{\"sys\":{}}", now);
 }
 
 static void what_contentful_signed_is_genuine_within_its_tolerance(void **state)
@@ -257,25 +263,18 @@ static void a_list_that_leaves_the_time_or_itself_unsigned_cannot_be_read(void *
 
 static void the_path_is_part_of_what_contentful_signs(void **state)
 {
-    struct webhook_signature how = {.form = SIGNATURE_CONTENTFUL,
-                                    .header = "X-Contentful-Signature",
-                                    .prefix = "",
-                                    .secret = "a-secret-of-contentful",
-                                    .tolerance_seconds = 30};
-    struct sent sent = {.names = {"X-Contentful-Signature", "X-Contentful-Signed-Headers",
-                                  "X-Contentful-Timestamp", "X-Contentful-Topic"},
-                        .values = {CONTENTFUL_MAC, CONTENTFUL_LIST, CONTENTFUL_TIME, TOPIC}};
+    struct sent sent = sent_by_contentful(CONTENTFUL_MAC, CONTENTFUL_LIST, CONTENTFUL_TIME, TOPIC);
     struct signature_request q = {.method = span_of("POST"),
                                   .path = span_of("/webhooks/other"),
                                   .body = span_of("{\"sys\":{}}"),
                                   .header = find,
                                   .ctx = &sent,
                                   .now_seconds = 1760000000};
-    assert_string_equal(signature_error(&how, &q), mismatch);
+    assert_string_equal(signature_error(&contentful, &q), mismatch);
     q.path = span_of("/webhooks/cms");
-    assert_null(signature_error(&how, &q));
+    assert_null(signature_error(&contentful, &q));
     q.method = span_of("PUT");
-    assert_string_equal(signature_error(&how, &q), mismatch);
+    assert_string_equal(signature_error(&contentful, &q), mismatch);
 }
 
 /* Tokens */

@@ -316,6 +316,15 @@ UNUSED_FN static void confirm(enum topic_kind kind, const char *name)
     core_broker_events.on_subscribed(rig.core, kind, span_of(name));
 }
 
+/* The channel and its notices. */
+UNUSED_FN static void confirm_durable(const char *name)
+{
+    char notices[64];
+    snprintf(notices, sizeof(notices), "sluice:note:%s", name);
+    confirm(TOPIC_CHANNEL, name);
+    confirm(TOPIC_CHANNEL, notices);
+}
+
 #include "durable_rig_worker.h"
 
 #endif
