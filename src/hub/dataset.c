@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "hub/core_private.h"
 
-enum { FOREIGN_US = 30 * 1000000 }; /* between two questions because of one foreign epoch */
+enum {
+    FOREIGN_US = 30 * 1000000, /* between two questions because of one foreign epoch */
+    REFUSED_US = 5 * 1000000,  /* between two that are refused */
+};
 
 void dataset_heard(struct core *core, uint64_t id)
 {
@@ -65,6 +68,8 @@ static void keep_dataset(struct core *core, const struct broker_dataset *s)
     buf_span(&d->epoch, s->epoch);
     buf_reset(&d->boot);
     buf_span(&d->boot, s->boot);
+    mem_free(d->why);
+    d->why = NULL;
     d->clock = s->clock;
     d->clock_us = clock_mono_us(core->options.clock);
     d->rewound = s->floor;
@@ -98,13 +103,17 @@ static void on_dataset(struct core *core, const struct broker_dataset *s)
         heal_begin(core);
 }
 
+/* Rights may be given to a connection that stands: the tick asks again. Said once. */
 static void refuse(struct core *core, const char *why)
 {
     struct durable *d = &core->durable;
-    log_error("hub", "channels with history cannot be had: %s", why);
+    if (!d->why || strcmp(d->why, why) != 0)
+        log_error("hub", "channels with history cannot be had: %s", why);
     d->state = DURABLE_REFUSED;
+    d->fence_due_us = clock_mono_us(core->options.clock) + REFUSED_US;
+    char *copy = mem_strdup(why);
     mem_free(d->why);
-    d->why = mem_strdup(why);
+    d->why = copy;
     notes_clear(&d->held);
     replay_refuse(core, d->why);
 }

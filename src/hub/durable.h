@@ -27,7 +27,7 @@ enum durable_state {
     DURABLE_WAITING, /* for the subscriptions of before to be confirmed again */
     DURABLE_HEALING, /* reads what was missed */
     DURABLE_LIVE,
-    DURABLE_REFUSED, /* the broker has no durable messages for us */
+    DURABLE_REFUSED, /* the broker has no durable messages for us; it is asked again */
 };
 
 /* A message that waits: a held notice, or one read from a log. */
@@ -63,7 +63,7 @@ struct heal_source {
 struct durable {
     enum durable_state state;
     bool needed; /* something that is durable was asked for, whatever the namespaces say */
-    char *why;   /* owned; in DURABLE_REFUSED */
+    char *why;   /* owned; why they were refused, until they are not; or NULL */
     struct buf epoch, boot, foreign;
     uint64_t asked;                /* the number of the last hello: an older answer is nobody's */
     uint64_t foreign_us;           /* when a foreign epoch made us ask last, monotonic */

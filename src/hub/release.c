@@ -328,12 +328,16 @@ static void forget_old(struct core *core)
 uint64_t durable_tick(struct core *core, uint64_t now)
 {
     struct durable *d = &core->durable;
-    if (d->state == DURABLE_OFF || d->state == DURABLE_REFUSED || !core->broker)
+    if (d->state == DURABLE_OFF || !core->broker)
         return 0;
     forget_old(core);
     if (d->fence_due_us > now)
         return d->fence_due_us;
     d->fence_due_us = now + FENCE_US;
+    if (d->state == DURABLE_REFUSED) {
+        dataset_ask(core);
+        return d->fence_due_us;
+    }
     d->looks_due += LOOKS;
     histories_enforce(d->histories, d->turn);
     metrics_set(&core->options.metrics->ring_bytes, histories_bytes(d->histories));

@@ -121,8 +121,9 @@ static void deny(struct scripts *s, const struct redisReply *reply)
     snprintf(why, sizeof(why), "%s (%s)", text, needs);
     s->form = FORM_DENIED;
     s->denied_at = clock_mono_us(&clock_system);
+    if (strcmp(s->why, why) != 0) /* asked again and again, said once */
+        log_warn("broker", "no durable messages: %s", why);
     memcpy(s->why, why, sizeof(s->why));
-    log_warn("broker", "no durable messages: %s", why);
     refuse_waiting(s, ERR_DENIED, why, NULL);
 }
 
@@ -153,6 +154,7 @@ static void dispatch(struct scripts *s, struct script_call *call)
 static void settle(struct scripts *s, enum form form)
 {
     s->form = form;
+    s->why[0] = '\0';
     for (struct list *node; (node = list_first(&s->waiting));) {
         list_remove(node);
         dispatch(s, LIST_ENTRY(node, struct script_call, node));

@@ -1,7 +1,7 @@
 /* What was missed is read back, merged over all channels, and released before anything newer. */
 #include "durable_rig.h"
 
-enum { BEAT_US = 2000000 };
+enum { BEAT_US = 2000000, REFUSED_US = 5000000 };
 
 /* The broker comes back, with all subscriptions confirmed. */
 static void reconnect(const char *const *names, size_t count)
@@ -208,6 +208,22 @@ static void channels_that_the_index_has_forgotten_are_a_gap_before_all_that_is_l
     assert_string_equal(
         hears(), "slice 1 [0-130 gap {\"channel\":\"a\",\"reason\":\"trimmed\",\"from\":\"0-100\"}]"
                  " live at 140\n");
+}
+
+static void a_broker_that_refused_history_is_asked_again_and_nothing_is_missed(void **state)
+{
+    broker_down();
+    reconnect(both, 2);
+    turn();
+    answer_err(ERR_DENIED);
+    publish("a", 101, "meanwhile");
+    run();
+    assert_string_equal(hears(), "");
+    pass(REFUSED_US);
+    run();
+    assert_string_equal(hears(), "A 0-101 meanwhile\nfrontier 101\n");
+    publish("b", 102, "two");
+    assert_string_equal(hears(), "B 0-102 two\n");
 }
 
 static void a_healing_that_fails_is_tried_again_and_gives_nothing_twice(void **state)
