@@ -133,7 +133,7 @@ Not for Redis Cluster: the keys lie in many slots. Scripts do not roll back, so 
 writes matters throughout: what can be refused comes first.
 --]]
 
-local VERSION = 4
+local VERSION = 5
 local LARGEST_ID = 2 ^ 53 - 1 -- the numbers of Lua and of sorted sets are exact up to here
 local PUBLISHED_FIELDS = {
     event = {most_bytes = 8192},
@@ -208,31 +208,22 @@ end
 -- Names -------------------------------------------------------------------------------------------
 
 local UTF8_SEQUENCES = {
-    '^[\1-\127]+()',
-    '^[\194-\223][\128-\191]()',
-    '^\224[\160-\191][\128-\191]()',
-    '^[\225-\236\238\239][\128-\191][\128-\191]()',
-    '^\237[\128-\159][\128-\191]()', -- no surrogates
-    '^\240[\144-\191][\128-\191][\128-\191]()',
-    '^[\241-\243][\128-\191][\128-\191][\128-\191]()',
-    '^\244[\128-\143][\128-\191][\128-\191]()',
+    '[\194-\223][\128-\191]',
+    '\224[\160-\191][\128-\191]',
+    '[\225-\236\238\239][\128-\191][\128-\191]',
+    '\237[\128-\159][\128-\191]', -- no surrogates
+    '\240[\144-\191][\128-\191][\128-\191]',
+    '[\241-\243][\128-\191][\128-\191][\128-\191]',
+    '\244[\128-\143][\128-\191][\128-\191]',
 }
 
-local function sequence_end(text, at)
-    for _, sequence in ipairs(UTF8_SEQUENCES) do
-        local next_at = string.match(text, sequence, at)
-        if next_at then
-            return next_at
-        end
-    end
-end
-
+-- Each sequence becomes one letter, whichever kind comes first, as each has lead bytes of its own:
+-- a call for each character would hold Redis for a second over a megabyte.
 local function is_utf8(text)
-    local at = 1
-    while at and at <= #text do
-        at = sequence_end(text, at)
+    for _, sequence in ipairs(UTF8_SEQUENCES) do
+        text = string.gsub(text, sequence, 'a')
     end
-    return at ~= nil
+    return not string.find(text, '[\128-\255]')
 end
 
 local function check_bytes(name)
@@ -1257,7 +1248,9 @@ end
 
 local MINUTE = 60 * 1000000
 local PATTERNS_MOST = 1000 -- a minute; beyond, one that matches everything stands for all
-local GLOB_STEPS = 50000 -- for one fill: about 10 ms; beyond, the fill is refused
+-- For one fill, bytes of patterns that are looked at: about 10 ms; beyond, the fill is refused. Of a
+-- class that is all of it, or classes of a kilobyte would hold Redis for a minute.
+local GLOB_STEPS = 50000
 
 local STAR, QUERY, OPEN, CLOSE, CARET, DASH, BACKSLASH = 42, 63, 91, 93, 94, 45, 92 -- *?[]^-\
 
@@ -1330,6 +1323,7 @@ local function glob_matches(pattern, text, budget)
             star, mark, p = p, t, p + 1
         else
             local hit, next_p = element_holds(pattern, p, string.byte(text, t))
+            budget.steps = budget.steps - (next_p - p - 1)
             if hit then
                 p, t = next_p, t + 1
             elseif star then

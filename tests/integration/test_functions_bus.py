@@ -595,6 +595,13 @@ def test_a_fill_that_would_take_long_to_match_is_refused(bus):
     assert bus.fill("a" * 1000, token) == 0, "it does not match, but who knows when"
 
 
+def test_a_class_counts_by_its_bytes_when_it_takes_long_to_match(bus):
+    token = bus.token()
+    bus.doom("*[" + "b" * 1000 + "]c")
+    assert bus.fill("a" * 20, token) == 1
+    assert bus.fill("a" * 200, token) == 0, "200 times a class of a thousand bytes"
+
+
 def test_of_a_thousand_patterns_a_minute_one_stands_for_more(bus):
     token = bus.token()
     bus.doom(*[f"x{i}" for i in range(1000)])
