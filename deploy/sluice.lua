@@ -69,7 +69,11 @@ sluice_recorder <r> <beacon>
     prefixes one records what they see, for 6 s from its last call. r becomes it when there is none,
     or an earlier term of its gateway; with "" nobody does. Sets the key sluice:track:<n>:<beacon>
     for 10 s, by which gateways see how far each other's tracking has come; n rises by one each
-    time. Answers {"recorder":"<who>"}.
+    time. Answers {"recorder":"<who>","swaps":n}: how often databases of the server were swapped, of
+    which tracking tells nobody; without swaps where INFO is refused.
+sluice_recorder_leave <r>
+    r has announced all and records no more: any other may at once. Answers {"recorder":"<who>"},
+    "" for nobody.
 sluice_doom <json>
     From now on fills that began before are refused where a pattern matches. Answers {"id":"..."}.
 sluice_pending <max>
@@ -1479,6 +1483,12 @@ local function record_by(prefix, who)
     return who
 end
 
+-- It counts SWAPDB by anyone, within transactions and scripts too; CONFIG RESETSTAT makes it 0.
+local function swaps()
+    local info = redis.pcall('INFO', 'commandstats')
+    return type(info) == 'string' and (string.match(info, 'cmdstat_swapdb:calls=(%d+)') or '0')
+end
+
 local function recorder(prefix, args)
     expect(args, 2, '<recorder> <beacon>')
     local beacon = check_word(args[2], 'the beacon')
@@ -1486,7 +1496,19 @@ local function recorder(prefix, args)
     local number = integer((tonumber(redis.call('GET', prefix .. 'beacons') or 0) or 0) + 1)
     must('SET', prefix .. 'beacons', number)
     must('SET', prefix .. 'track:' .. number .. ':' .. beacon, '', 'EX', BEACON_SECONDS)
-    return '{"recorder":' .. quote(who) .. '}'
+    local swapped = swaps()
+    return '{"recorder":' .. quote(who) .. (swapped and ',"swaps":' .. swapped or '') .. '}'
+end
+
+local function recorder_leave(prefix, args)
+    expect(args, 1, '<recorder>')
+    local key = prefix .. 'recorder:' .. (read_recorder(args[1]))
+    local holder = redis.call('GET', key) or ''
+    if holder == args[1] then
+        must('UNLINK', key)
+        holder = ''
+    end
+    return '{"recorder":' .. quote(holder) .. '}'
 end
 
 -- The answer to who wants to record and may not.
@@ -1799,6 +1821,7 @@ local BUS_FUNCTIONS = {
     'sluice_flush', flush, ALLOW_OOM,
     'sluice_doom', doom, ALLOW_OOM,
     'sluice_recorder', recorder, ALLOW_OOM,
+    'sluice_recorder_leave', recorder_leave, ALLOW_OOM,
     'sluice_pending', pending, NO_WRITES,
     'sluice_pending_step', pending_step, ALLOW_OOM,
     'sluice_pending_done', pending_done, ALLOW_OOM,

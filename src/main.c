@@ -56,6 +56,7 @@ struct gateway {
     ev_timer tick;
     ev_signal terminate, interrupt, hangup;
     bool stopping;
+    bool over;         /* the workers have ended */
     bool hangup_again; /* one came while the last one's reload was not done */
     uint32_t max_connections;
 };
@@ -88,8 +89,9 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
             ev_feed_event(loop, &g->hangup, EV_SIGNAL);
         g->hangup_again = false;
     }
-    if (core_workers_left(g->core) == 0)
-        ev_break(loop, EVBREAK_ALL);
+    g->over = core_workers_left(g->core) == 0;
+    if (g->over && g->tracker)
+        tracker_leave(g->tracker);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -111,6 +113,8 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
     if (g->tracker)
         due = sooner(due, tracker_tick(g->tracker, now));
     core_end_turn(g->core);
+    if (g->over && (!g->tracker || tracker_left(g->tracker)))
+        ev_break(loop, EVBREAK_ALL);
     if (g->first->config->broker == CONFIG_BROKER_REDIS)
         metrics_set(&g->metrics[g->workers]->redis_may_evict, broker_redis_may_evict(g->broker));
     ev_timer_stop(loop, &g->tick);

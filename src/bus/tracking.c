@@ -71,6 +71,7 @@ static void begin_in_doubt(struct tracker *t)
     t->followed[0] = '\0';
     t->sent = t->arrived = t->stamp = t->seen = 0;
     t->beacon_due_us = t->retry_due_us = t->flush_due_us = 0;
+    t->swaps = 0;
     t->ticked_us = t->heard_us = now;
     tracker_drop_announcement(t);
     tracked_doubt(&t->tracked, "tracking", TRACKED_UNMARKED, true);
@@ -127,6 +128,8 @@ uint64_t tracker_tick(struct tracker *t, uint64_t now)
 {
     if (!t->up)
         return 0;
+    if (t->leaving)
+        return tracker_leave_tick(t, now);
     uint64_t due = tracker_beacons_tick(t, now);
     if (!t->up)
         return 0;

@@ -17,6 +17,8 @@
  * announced a second time with cause tracking: that costs a miss, where leaving it out could hide
  * another's write of the same turn.
  *
+ * Of a swap of databases Redis tells nobody: sluice_recorder counts them, and one more is a doubt.
+ *
  * A new pair of connections begins in doubt, which is forgotten as keys are: so a gateway that
  * joins costs no flush, and the only one does. Core thread; no sockets, no Redis.
  */
@@ -55,6 +57,11 @@ void tracker_down(struct tracker *t);
 void tracker_key(struct tracker *t, struct span key);
 void tracker_flush(struct tracker *t);
 void tracker_spoof(struct tracker *t);
+
+/* tracker_leave: what it was told is announced, then another may record at once. tracker_left: that
+ * is done, or cannot be done, or has taken a second: then the others wait for the lease to end. */
+void tracker_leave(struct tracker *t);
+bool tracker_left(const struct tracker *t);
 
 /* tracker_tick: does what is due; when to call again, monotonic microseconds; 0: never. */
 uint64_t tracker_tick(struct tracker *t, uint64_t now);

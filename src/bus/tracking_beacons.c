@@ -8,6 +8,19 @@ enum { PATIENCE = 4 }; /* a beacon may be late so often while other keys keep co
 
 static const uint64_t beacon_us = 2 * UINT64_C(1000000), late_us = 6 * UINT64_C(1000000);
 
+/* A count that is gone was set back, and tells nothing. */
+static void look_at_swaps(struct tracker *t, struct span text)
+{
+    struct buf count = {0};
+    if (answer_field(text, "swaps", &count)) {
+        uint64_t swaps = answer_number(text, "swaps") + 1;
+        if (t->swaps && swaps != t->swaps && swaps > 1)
+            tracker_doubt(t, "swapped");
+        t->swaps = swaps;
+    }
+    buf_free(&count);
+}
+
 static void on_recorder(void *arg, int err, const char *why, struct span text)
 {
     struct tracker *t = tracker_take_call(arg);
@@ -18,6 +31,8 @@ static void on_recorder(void *arg, int err, const char *why, struct span text)
         tracker_say_failure(t, err, why);
     else if (answer_field(text, "recorder", &who))
         tracker_set_recorder(t, span_is(buf_view(&who), t->who));
+    if (!err)
+        look_at_swaps(t, text);
     buf_free(&who);
 }
 

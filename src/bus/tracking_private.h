@@ -41,6 +41,12 @@ struct tracker {
     uint64_t retry_due_us;
     uint64_t flush_due_us;
     bool failing;
+
+    uint64_t swaps; /* of databases, so far, + 1; 0: not known */
+
+    bool leaving,
+        released; /* released: it was asked for, or there is nothing to ask for any more */
+    uint64_t leave_until_us; /* when nobody waits any longer */
 };
 
 /* A call under way, which may outlive the pair that it was made for. */
@@ -70,5 +76,11 @@ uint64_t tracker_beacons_tick(struct tracker *t, uint64_t now);
 uint64_t tracker_record(struct tracker *t, uint64_t now);
 /* tracker_drop_announcement: nobody waits for it any more. */
 void tracker_drop_announcement(struct tracker *t);
+/* tracker_is_done: all that was told is announced. */
+bool tracker_is_done(const struct tracker *t);
+
+/* tracking_leave.c */
+/* tracker_leave_tick: as tracker_tick, once it leaves. */
+uint64_t tracker_leave_tick(struct tracker *t, uint64_t now);
 
 #endif

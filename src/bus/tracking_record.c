@@ -110,10 +110,14 @@ static void send_keys(struct tracker *t)
     buf_free(&json);
 }
 
+bool tracker_is_done(const struct tracker *t)
+{
+    return !t->sent_off.under_way && !t->tracked.doubt && list_empty(&t->tracked.keys);
+}
+
 uint64_t tracker_record(struct tracker *t, uint64_t now)
 {
-    if (!t->recorder || t->sent_off.under_way ||
-        (!t->tracked.doubt && list_empty(&t->tracked.keys)))
+    if (!t->recorder || t->sent_off.under_way || tracker_is_done(t))
         return 0;
     uint64_t due = t->retry_due_us;
     if (t->tracked.doubt && t->flush_due_us > due)

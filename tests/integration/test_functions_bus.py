@@ -907,9 +907,14 @@ def test_what_is_only_announced_is_not_deleted_but_refuses_older_fills(bus):
     assert bus.fill("product:1", bus.token()) == 1
 
 
+def records(bus, recorder, beacon):
+    """Who it is that records then."""
+    return bus.ask("sluice_recorder", recorder, beacon)["recorder"]
+
+
 def test_one_gateway_records_until_its_lease_lapses(bus):
-    assert bus.ask("sluice_recorder", "g-a.1", "g-a.1:1") == {"recorder": "g-a.1"}
-    assert bus.ask("sluice_recorder", "g-b.1", "g-b.1:1") == {"recorder": "g-a.1"}
+    assert records(bus, "g-a.1", "g-a.1:1") == "g-a.1"
+    assert records(bus, "g-b.1", "g-b.1:1") == "g-a.1"
     assert 5000 < bus.redis.cli("PTTL", "sluice:recorder:g") <= 6000
     assert seen(bus, "k1", "g-b.1") == {"id": None, "recorder": "g-a.1"}
     assert bus.ask("sluice_flush", "doubt", "recorder", "g-b.1") == {"id": None, "recorder": "g-a.1"}
@@ -917,19 +922,43 @@ def test_one_gateway_records_until_its_lease_lapses(bus):
     assert seen(bus, "k2", "g-a.1")["id"]
     bus.redis.cli("DEL", "sluice:recorder:g")
     assert seen(bus, "k3", "g-b.1")["id"]
-    assert bus.ask("sluice_recorder", "g-a.1", "g-a.1:2") == {"recorder": "g-b.1"}
+    assert records(bus, "g-a.1", "g-a.1:2") == "g-b.1"
     assert [data["keys"] for _, _, data in bus.feed()] == [["k2"], ["k3"]]
 
 
 def test_gateways_that_track_other_prefixes_have_a_recorder_of_their_own(bus):
-    assert bus.ask("sluice_recorder", "g-a.1", "g-a.1:1") == {"recorder": "g-a.1"}
-    assert bus.ask("sluice_recorder", "h-b.1", "h-b.1:1") == {"recorder": "h-b.1"}
+    assert records(bus, "g-a.1", "g-a.1:1") == "g-a.1"
+    assert records(bus, "h-b.1", "h-b.1:1") == "h-b.1"
 
 
 def test_a_gateway_takes_its_own_lease_over_but_not_back(bus):
-    bus.ask("sluice_recorder", "g-a.9", "g-a.9:1")
-    assert bus.ask("sluice_recorder", "g-a.10", "g-a.10:1") == {"recorder": "g-a.10"}
-    assert bus.ask("sluice_recorder", "g-a.9", "g-a.9:2") == {"recorder": "g-a.10"}
+    records(bus, "g-a.9", "g-a.9:1")
+    assert records(bus, "g-a.10", "g-a.10:1") == "g-a.10"
+    assert records(bus, "g-a.9", "g-a.9:2") == "g-a.10"
+
+
+def test_a_recorder_that_leaves_is_followed_at_once(bus):
+    records(bus, "g-a.1", "g-a.1:1")
+    assert bus.ask("sluice_recorder_leave", "g-b.1") == {"recorder": "g-a.1"}
+    assert records(bus, "g-b.1", "g-b.1:1") == "g-a.1"
+    assert bus.ask("sluice_recorder_leave", "g-a.1") == {"recorder": ""}
+    assert records(bus, "g-b.1", "g-b.1:2") == "g-b.1"
+    assert bus.ask("sluice_recorder_leave", "g-a.1") == {"recorder": "g-b.1"}
+
+
+def test_a_beacon_tells_how_often_databases_were_swapped(bus):
+    def swaps():
+        return bus.ask("sluice_recorder", "", "g-a.1:1")["swaps"]
+    before = swaps()
+    bus.redis.cli("SWAPDB", 3, 4)
+    assert swaps() == before + 1
+    bus.redis.cli("SWAPDB", 0, 1)
+    bus.redis.cli("SWAPDB", 0, 1)
+    assert swaps() == before + 3
+    bus.redis.cli("EVAL", "redis.call('SWAPDB', 3, 4)", 0)
+    assert swaps() == before + 4
+    bus.redis.cli("CONFIG", "RESETSTAT")
+    assert swaps() == 0
 
 
 def test_a_batch_that_is_recorded_again_is_recorded_once(bus):
@@ -940,10 +969,10 @@ def test_a_batch_that_is_recorded_again_is_recorded_once(bus):
 
 
 def test_a_beacon_is_a_key_of_its_own_that_goes_by_itself(bus):
-    assert bus.ask("sluice_recorder", "", "g-a.1:17") == {"recorder": ""}
+    assert records(bus, "", "g-a.1:17") == ""
     assert 0 < bus.redis.cli("TTL", "sluice:track:1:g-a.1:17") <= 10
-    assert bus.ask("sluice_recorder", "g-a.1", "g-a.1:18:17") == {"recorder": "g-a.1"}
-    assert bus.ask("sluice_recorder", "", "g-b.1:1") == {"recorder": ""}
+    assert records(bus, "g-a.1", "g-a.1:18:17") == "g-a.1"
+    assert records(bus, "", "g-b.1:1") == ""
     assert bus.redis.cli("EXISTS", "sluice:track:2:g-a.1:18:17", "sluice:track:3:g-b.1:1") == 2
 
 

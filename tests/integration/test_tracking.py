@@ -152,6 +152,26 @@ def test_emptying_any_database_becomes_a_flush(gateway, redis, feed):
     feed.wait_flushes("tracking", "flushed")
 
 
+def test_a_swap_of_any_databases_becomes_a_flush_even_when_it_is_undone_at_once(gateway, redis, feed):
+    redis.cli("SWAPDB", 2, 3)  # tracking goes by names, in whatever database
+    feed.wait_flushes("tracking", "swapped")
+    redis.pipeline([("SWAPDB", 0, 1), ("SWAPDB", 0, 1)])
+    feed.wait_flushes("tracking", "swapped", "swapped")
+
+
+def test_a_swap_of_the_gateways_own_database_becomes_a_flush(gateway, redis):
+    peer = Peer(gateway, "app-1").begin()
+    redis.cli("SWAPDB", 0, 1)
+    assert peer.next().event == "flush"
+    redis.cli("SET", "product:1", "x")
+    while True:
+        event = peer.next()
+        if event.event == "invalidate":
+            break
+        assert event.event == "flush"
+    assert event.json()["keys"] == ["product:1"]
+
+
 def test_emptying_redis_becomes_a_flush(gateway, redis):
     peer = Peer(gateway, "app-1").begin()
     redis.cli("FLUSHALL")
@@ -229,6 +249,23 @@ def test_of_two_gateways_one_announces_and_a_second_that_comes_and_goes_flushes_
     follower.stop()
     time.sleep(1)
     assert sorted(feed.keys()) == sorted(keys) and feed.flushes() == ["tracking"]
+
+
+@pytest.mark.deadline(60)
+def test_a_recorder_that_is_stopped_gives_way_to_another_at_once(pair, redis, feed):
+    def holder():
+        (key,) = redis.cli("KEYS", "sluice:recorder:*") or (None,)
+        return key and redis.cli("GET", key)
+    recorder, follower = pair
+    before = holder()
+    redis.cli("SET", "product:1", "x")
+    recorder.stop()
+    assert holder() != before
+    assert "product:1" in feed.keys()
+    follower.wait_metric("sluice_tracking_recorder", 1)
+    redis.cli("SET", "product:2", "x")
+    feed.wait_keys("product:2")
+    assert feed.flushes() == ["tracking"]
 
 
 @pytest.mark.deadline(60)

@@ -1,7 +1,7 @@
 /*
  * Several gateways, a Redis by script and chance: whatever is written is announced afterwards, or a
- * flush is, although gateways die, stand still, lose their connections and their leases, and keys
- * of one turn of Redis's loop come in any order.
+ * flush is, although gateways die, leave, stand still, lose their connections and their leases,
+ * keys of one turn of Redis's loop come in any order, and databases are swapped.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +30,7 @@ enum {
 };
 
 struct call {
-    bool flush, beacon, executed;
+    bool flush, beacon, leave, executed;
     char who[NAME], name[NAME], *json; /* json owned */
     char answer[NAME];
     uint64_t due; /* not carried out before; the connection may have been lost meanwhile */
@@ -48,11 +48,12 @@ struct gateway {
     size_t called;
     uint64_t frozen_until;
     bool restart, doomed; /* doomed: it dies when it thaws */
+    bool leaving;
 };
 
 static struct {
     uint64_t now, random, sequence, stamp;
-    uint64_t written[KEYS], announced[KEYS], flushed;
+    uint64_t written[KEYS], announced[KEYS], flushed, swapped;
     size_t keys; /* so far */
     char recorder[NAME];
     uint64_t lease_until;
@@ -65,7 +66,7 @@ static struct {
     size_t beacon_next;
     struct gateway gateways[GATEWAYS];
     struct metrics metrics;
-    unsigned born, flushes, records, successions;
+    unsigned born, flushes, records, successions, swaps, left;
 } m;
 
 static uint64_t chance(uint64_t of)
@@ -141,11 +142,19 @@ static void announce(const struct call *c)
 
 static void execute(struct call *c)
 {
-    bool may = c->who[0] && may_record(c->who);
     c->executed = true;
+    if (c->leave) {
+        bool ours = strcmp(m.recorder, c->who) == 0;
+        m.lease_until = ours ? 0 : m.lease_until;
+        m.left += ours;
+        snprintf(c->answer, NAME, "{\"recorder\":\"\"}");
+        return;
+    }
+    bool may = c->who[0] && may_record(c->who);
     if (c->beacon) {
         set_beacon(c->name);
-        snprintf(c->answer, NAME, "{\"recorder\":\"%.100s\"}", c->who[0] ? m.recorder : "");
+        snprintf(c->answer, NAME, "{\"recorder\":\"%.100s\",\"swaps\":%u}",
+                 c->who[0] ? m.recorder : "", m.swaps);
     } else if (may) {
         announce(c);
         snprintf(c->answer, NAME, "{\"id\":\"1-%u\"}", 1 + m.records % 999);
@@ -215,9 +224,13 @@ static void on_call(void *ctx, const char *function, const struct span *args, si
     *c = (struct call){.cb = cb, .arg = arg};
     c->beacon = strcmp(function, "sluice_recorder") == 0;
     c->flush = strcmp(function, "sluice_flush") == 0;
+    c->leave = strcmp(function, "sluice_recorder_leave") == 0;
+    if (c->leave || c->beacon)
+        snprintf(c->who, NAME, "%.*s", (int)args[0].len, args[0].ptr);
+    if (c->leave)
+        return;
     if (c->beacon) {
         assert_int_equal(count, 2);
-        snprintf(c->who, NAME, "%.*s", (int)args[0].len, args[0].ptr);
         snprintf(c->name, NAME, "%.*s", (int)args[1].len, args[1].ptr);
         return;
     }
@@ -249,7 +262,7 @@ static void be_born(struct gateway *g)
     g->store = (struct bus_store){.call = on_call, .ctx = g};
     g->told = 0;
     g->frozen_until = 0;
-    g->doomed = false;
+    g->doomed = g->leaving = false;
     struct tracker_options options = {.store = &g->store,
                                       .restart = on_restart,
                                       .ctx = g,
@@ -286,7 +299,7 @@ static void gateway_turn(struct gateway *g, size_t most)
 {
     if (g->frozen_until > m.now)
         return;
-    if (g->doomed) {
+    if (g->doomed || (g->leaving && tracker_left(g->tracker))) {
         die(g);
         be_born(g);
     }
@@ -317,14 +330,20 @@ static struct gateway *victim(void)
 static void maybe_fail(void)
 {
     uint64_t what = chance(3000);
-    if (what >= 6)
+    if (what == 7 && chance(4) == 0) {
+        m.swaps++;
+        m.swapped = ++m.sequence;
+    }
+    if (what >= 7)
         return;
     struct gateway *g = victim();
     if (what == 0)
         lose_connections(g);
+    else if (what == 1 && !g->doomed)
+        tracker_leave(g->tracker), g->leaving = true;
     else if (!g->doomed)
-        g->frozen_until = m.now + chance((what < 4 ? 1 : 9) * (uint64_t)SECOND);
-    g->doomed |= what > 0 && what < 4;
+        g->frozen_until = m.now + chance((what < 5 ? 1 : 9) * (uint64_t)SECOND);
+    g->doomed |= what > 1 && what < 5;
 }
 
 static void turn(unsigned writes, bool failures)
@@ -350,6 +369,9 @@ static void run_model(uint64_t seed)
             turn(stretch % 2 ? 3 : 30, true);
         for (unsigned i = 0; i < 3000; i++)
             turn(0, false);
+        if (m.swapped > m.flushed)
+            fail_msg("seed %llu, stretch %u: no flush followed a swap", (unsigned long long)seed,
+                     stretch);
         for (size_t n = 0; n < m.keys; n++)
             if (m.written[n] > m.announced[n] && m.written[n] > m.flushed)
                 fail_msg("seed %llu, stretch %u: key %zu was lost", (unsigned long long)seed,
@@ -361,17 +383,19 @@ static void run_model(uint64_t seed)
 
 static void whatever_fails_what_is_written_is_announced_or_flushed(void **state)
 {
-    unsigned flushes = 0, records = 0, successions = 0;
+    unsigned flushes = 0, records = 0, successions = 0, swaps = 0, left = 0;
     for (uint64_t seed = 1; seed <= 24; seed++) {
         run_model(seed);
         flushes += m.flushes;
         records += m.records;
         successions += m.successions;
+        swaps += m.swaps;
+        left += m.left;
     }
     /* That it was not by flushing always, and that what is to be survived happened. */
-    assert_true(successions > 50);
+    assert_true(successions > 50 && swaps > 10 && left > 10);
     assert_true(flushes > 10 && flushes * 10 < records);
-    assert_true(flushes < successions * 2);
+    assert_true(flushes < (successions + swaps) * 2);
 }
 
 int main(void)
