@@ -4,7 +4,6 @@
 #include "cli/client.h"
 
 #include "base/err.h"
-#include "base/mem.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,6 @@
  * three also in the query, the secret also in the header X-Revalidate-Secret, which comes first:
  * queries end up in other people's logs. The secret is its credential.
  */
-#include "base/mem.h"
 #include "http/router.h"
 #include "proto/invalidation.h"
 #include "proto/json_read.h"

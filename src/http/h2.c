@@ -1,7 +1,6 @@
 /* One connection of HTTP/2: its beginning, its writing, its end. */
 #include "http/h2_private.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
 /* From frames to requests: a part for each stream that the client opens. */
-#include "base/cast.h"
 #include "base/mem.h"
 #include "http/exchange.h"
 #include "http/h2_private.h"

@@ -1,7 +1,6 @@
 #include "http/server.h"
 
 #include "base/err.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "http/listener.h"
 #include "http/tls.h"

@@ -1,10 +1,8 @@
 #include "hub/core.h"
 
-#include "base/cast.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/core_private.h"
-#include "proto/channel.h"
 #include "proto/glob.h"
 
 #include <assert.h>

@@ -1,5 +1,4 @@
 /* Which durable message goes out when; see durable.h. */
-#include "base/log.h"
 #include "base/mem.h"
 #include "hub/core_private.h"
 #include "proto/channel.h"

@@ -3,11 +3,9 @@
  * broker's coming and going means for all of them.
  */
 #include "base/cast.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "hub/core_private.h"
 #include "proto/channel.h"
-#include "proto/glob.h"
 
 #include <assert.h>
 
