@@ -341,6 +341,7 @@ int main(void)
             very_many_channels_are_read_with_publishes_between_the_pages, start_pattern, rig_stop),
         B(what_the_log_has_lost_is_told_in_its_place),
         B(channels_that_the_index_has_forgotten_are_a_gap_before_all_that_is_left),
+        B(a_broker_that_refused_history_is_asked_again_and_nothing_is_missed),
         B(a_healing_that_fails_is_tried_again_and_gives_nothing_twice),
         B(a_dataset_that_is_asked_after_when_a_healing_has_failed_is_believed),
         B(a_read_that_fails_from_within_the_call_is_tried_again),
