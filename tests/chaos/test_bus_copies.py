@@ -10,11 +10,12 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
-from parts import bus_calls, bus_peers, bus_run  # noqa: E402
+from parts import bus_calls, bus_hooks, bus_peers, bus_run  # noqa: E402
 from parts import bus_world as world  # noqa: E402
 from parts.bus_copies import Copies, touches  # noqa: E402
 
 ROW, OTHER = 17, 100
+LIVE = world.LIVE[5]
 NOTHING = {"keys": [], "tags": [], "paths": [], "patterns": []}
 
 
@@ -89,6 +90,26 @@ def test_what_was_fetched_while_it_was_invalidated_is_not_kept(copies, clock, do
     assert not held(copies, OTHER) and copies.counts["raced"] == 1
 
 
+def test_who_left_serves_nothing_until_it_is_back_and_then_begins_empty(copies, clock):
+    ticket = copies.get(OTHER)[1]
+    copies.leave()
+    assert copies.get(ROW) == (None, None)
+    copies.keep(ticket, world.text_of(OTHER, 1))
+    copies.renewed(clock.now)
+    assert copies.holds() and not held(copies) and not held(copies, OTHER)
+
+
+def test_what_nobody_knows_is_not_kept(copies):
+    copies.keep(copies.get(LIVE)[1], None)
+    assert not held(copies, LIVE)
+
+
+def test_a_write_that_tracking_tells_drops_the_live_row(copies):
+    fill(copies, LIVE)
+    copies.drop({**NOTHING, "keys": [world.name_of(LIVE)], "cause": "tracking"})
+    assert not held(copies, LIVE) and held(copies, ROW)
+
+
 # -- the judgement ---------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -97,6 +118,7 @@ def peer(tmp_path, copies, monkeypatch):
     monkeypatch.setattr(bus_peers, "Feed", lambda number, *_: type("Feed", (), {"name": world.peer_name(number)})())
     made = bus_peers.Peer(1, world.Database(tmp_path), 1, "/nowhere", "")
     made.copies = copies
+    made.feed.counts, made.feed.wrong = Counter(), []
     return made
 
 
@@ -118,12 +140,40 @@ def test_a_read_below_what_this_peer_was_told_is_stale(peer):
     assert peer.counts["stale reads"] == 1
 
 
+def test_a_live_row_below_what_its_mark_told_is_stale_and_one_that_is_gone_is_not(peer):
+    peer.database.write([LIVE])
+    fill(peer.copies, LIVE)
+    peer.read(LIVE)
+    assert not peer.counts["stale reads"]
+    for version in (2, 1):  # the mark of an older one ends
+        peer.copies.drop({**NOTHING, "keys": [world.mark_of(LIVE, version)], "cause": "tracking"})
+    peer.read(LIVE)
+    assert peer.counts["stale reads"] == 1 and not peer.counts["repeated"]
+    peer.copies.held[LIVE] = world.live_text(LIVE, None)
+    peer.read(LIVE)
+    assert peer.counts["stale reads"] == 1 and not peer.counts["garbled"]
+
+
+def test_an_invalidation_that_comes_twice_is_repeated_unless_a_flush_came_between(peer):
+    event = {**NOTHING, "keys": [world.mark_of(ROW, 2)], "cause": "api"}
+    peer.copies.drop(event)
+    peer.copies.flush()
+    peer.copies.drop(event)
+    assert not peer.totals()[0]["repeated"]
+    peer.copies.drop(event)
+    assert peer.totals()[0]["repeated"] == 1
+
+
 def test_a_copy_that_is_old_at_rest_is_stale(peer):
-    peer.compare()
-    assert not peer.counts["stale at rest"] and peer.counts["copies at rest"] == 1
+    live = {LIVE: world.live_text(LIVE, None)}
+    peer.copies.held[LIVE] = live[LIVE]
+    peer.compare(live)
+    assert not peer.counts["stale at rest"] and peer.counts["copies at rest"] == peer.counts["live at rest"] == 1
     peer.database.write([ROW])
-    peer.compare()
+    peer.compare(live)
     assert peer.counts["stale at rest"] == 1
+    peer.compare({LIVE: world.live_text(LIVE, b"another")})
+    assert peer.counts["stale at rest"] == 3
 
 
 def test_a_copy_of_another_row_or_of_the_future_is_garbled(peer):
@@ -144,10 +194,31 @@ def test_what_an_invalidation_names_are_the_rows_that_were_written():
     assert seen == set(NOTHING)
 
 
-@pytest.mark.parametrize("name", [*bus_run.AT_LEAST, *bus_run.NEVER, "fault"])
+@pytest.mark.parametrize("other_id, losses, wrong", [(False, 0, False), (True, 0, True), (True, 2, False),
+                                                     (True, 1, False)])
+def test_a_delivery_that_comes_again_must_be_answered_as_the_first(tmp_path, monkeypatch, other_id, losses, wrong):
+    database, ids = world.Database(tmp_path), ["1-1", "2-2" if other_id else "1-1"]
+    caller = bus_hooks.ByWebhook(database, random.Random(1), 3)
+    monkeypatch.setattr(bus_hooks, "AGAIN", 1)
+
+    def attempt(_body, _key):
+        if len(ids) == 1:
+            database.losses[0] += losses
+        return False, ids.pop(0)
+
+    monkeypatch.setattr(caller, "attempt", attempt)
+    if wrong:
+        with pytest.raises(bus_hooks.Refused):
+            caller.invalidate_one(world.FIRST_HOOK)
+    else:
+        caller.invalidate_one(world.FIRST_HOOK)
+    assert not ids and database.accepted() == 1
+
+
+@pytest.mark.parametrize("name", [*bus_run.AT_LEAST, *bus_run.NEVER, "accepted", "fault"])
 def test_a_run_fails_when_something_did_not_happen_or_should_not_have(name):
-    asked = type("Asked", (), {"only": None})
-    total = Counter(bus_run.AT_LEAST)
+    asked = type("Asked", (), {"only": None, "invalidations": 50})
+    total = Counter({**bus_run.AT_LEAST, "accepted": 50})
     assert bus_run.failures_of(asked, {"fault": 1}, total) == []
     total[name] += 1 if name in bus_run.NEVER else -1
     assert len(bus_run.failures_of(asked, {"fault": int(name != "fault")}, total)) == 1

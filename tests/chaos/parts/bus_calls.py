@@ -30,12 +30,12 @@ def choose(rng, group, patterns=True):
 
 
 class Caller:
-    """Writes to the database, then invalidates. `serials`: a word that no other caller has."""
+    """Writes to the database, then invalidates. `cell`: a number that no other caller has."""
 
     patterns = True
 
-    def __init__(self, database, rng, serials):
-        self.database, self.rng, self.serials = database, rng, serials
+    def __init__(self, database, rng, cell):
+        self.database, self.rng, self.cell = database, rng, cell
         self.made, self.counts = 0, Counter()
         self.highest = "0-0"
         self.connection = None
@@ -45,21 +45,26 @@ class Caller:
         """Returns whether all have confirmed."""
         rows, body = choose(self.rng, group, self.patterns)
         versions = self.database.write(rows)
-        self.made, self.wait_ms = self.made + 1, wait_ms
         marks = [bus_world.mark_of(row, version) for row, version in versions.items()]
         body = {**body, "keys": body.get("keys", []) + marks}
-        whole, ident = self._insist({**body, **more}, f"{self.serials}-{self.made}")
+        return self.call(versions, {**body, **more}, wait_ms, before_floor)
+
+    def call(self, versions, body, wait_ms=0, before_floor=None):
+        """Invalidates what was written, until that is accepted."""
+        self.made, self.wait_ms = self.made + 1, wait_ms
+        whole, ident = self.insist(body, f"{self.cell}-{self.made}")
         if before_floor:
             before_floor(body)
         if whole:
             self.database.raise_floor(versions)
         self.counts["accepted"] += 1
+        self.database.made[self.cell] += 1
         if wait_ms:
             self.counts["confirmed by all" if whole else "pending"] += 1
         self.highest = ident
         return whole
 
-    def _insist(self, body, key):
+    def insist(self, body, key):
         end = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
@@ -78,19 +83,23 @@ class Caller:
 
 
 class ByHttp(Caller):
-    def attempt(self, body, key):
+    def post(self, target, headers, body):
         if not self.connection:
             self.connection = http.Connection(self.rng.choice(GATEWAYS), 3)
         self.connection.sock.settimeout(3 + self.wait_ms / 1000)
-        query = f"?wait=all&timeout_ms={self.wait_ms}" if self.wait_ms else ""
-        answer = self.connection.request("POST", "/invalidate" + query, {"Idempotency-Key": key},
-                                         json.dumps(body).encode())
+        answer = self.connection.request("POST", target, headers, body)
         if answer.status in RETRY:
             raise ConnectionError(f"{answer.status} {answer.body[:200]!r}")
         if answer.status not in (200, 202):
             raise Refused(f"{answer.status} {answer.body[:200]!r}")
-        said = answer.json()
+        return answer, answer.json()
+
+    def attempt(self, body, key):
+        query = f"?wait=all&timeout_ms={self.wait_ms}" if self.wait_ms else ""
+        answer, said = self.post("/invalidate" + query, {"Idempotency-Key": key}, json.dumps(body).encode())
         self.counts["settling"] += "settling" in said
+        self.counts["large tags"] += sum(size > bus_world.LARGE_MEMBERS for size in said["tags"].values())
+        self.counts["sliced"] += len(body.get("keys", ())) > bus_world.SLICE_NAMES
         if self.wait_ms and answer.status == 200 and said["pending"]:
             raise Refused(f"200 while some are pending: {said}")
         return bool(self.wait_ms) and answer.status == 200, said["id"]
@@ -101,8 +110,8 @@ class ByFcall(Caller):
 
     patterns = False  # the function announces them, and leaves the copies to whoever can SCAN
 
-    def __init__(self, database, rng, serials, socket_path, muted):
-        super().__init__(database, rng, serials)
+    def __init__(self, database, rng, cell, socket_path, muted):
+        super().__init__(database, rng, cell)
         self.path, self.muted = socket_path, muted
         self.is_mute = False
 

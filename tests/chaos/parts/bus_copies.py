@@ -7,6 +7,7 @@ another drops, so all of it is under a lock.
   not wait for this peer, and that invalidation may still be on its way. All copies go.
 - What is fetched while an invalidation passes is served once and not kept: keep() needs a ticket
   that was taken before the fetch and that no drop has touched.
+- Who leaves has no copies and no lease before it says so.
 """
 
 import threading
@@ -24,19 +25,23 @@ def touches(event, row):
         any(fnmatchcase(name, pattern) for pattern in event["patterns"])
 
 
+CARELESS = ("drop", "lease", "ticket", "lapse", "tracked", "leave")
+
+
 class Ticket:
     def __init__(self, row):
         self.row, self.good = row, True
 
 
 class Copies:
-    """`careless`: what it omits, for a run that must fail: "drop", "lease", "ticket" or "lapse"."""
+    """`careless`: what it omits, for a run that must fail: one of CARELESS."""
 
     def __init__(self, clock=time.monotonic, careless=None):
         self.clock, self.careless = clock, careless
         self.lock = threading.Lock()
         self.held, self.tickets = {}, set()
         self.known = {}  # the version of a row that the last invalidation of it was of
+        self.told = {}  # the same, since the last flush and but of what callers have announced
         self.until = 0.0  # the end of the lease; 0 when there was none yet
         self.counts = Counter()
 
@@ -60,6 +65,8 @@ class Copies:
     def keep(self, ticket, text):
         with self.lock:
             self.tickets.discard(ticket)
+            if text is None:
+                return
             if ticket.good or self.careless == "ticket":
                 self.held[ticket.row] = text
             else:
@@ -68,8 +75,8 @@ class Copies:
     def drop(self, event):
         with self.lock:
             self.counts["invalidations"] += 1
-            self.known.update(world.marks_in(event["keys"]))
-            if self.careless == "drop" and self.counts["invalidations"] % 100 == 0:
+            self._note(world.marks_in(event["keys"]), event.get("cause"), len(event["keys"]))
+            if self._omits(event):
                 return
             for row in [row for row in self.held if touches(event, row)]:
                 del self.held[row]
@@ -78,9 +85,33 @@ class Copies:
                 if ticket.good and touches(event, ticket.row):
                     ticket.good = False
 
+    def _omits(self, event):
+        tracked = event.get("cause") == "tracking"
+        return self.careless == "drop" and self.counts["invalidations"] % 100 == 0 or \
+            self.careless == "tracked" and tracked and self.counts["tracked"] % 10 == 0
+
+    def _note(self, marks, cause, keys):
+        """Each invalidation is of a version of its own, unless tracking tells it: a mark's end is told, too."""
+        for row, version in marks.items():
+            self.known[row] = max(self.known.get(row, 0), version)
+            if cause == "tracking":
+                continue
+            self.counts["repeated"] += version <= self.told.get(row, 0)
+            self.told[row] = version
+        self.counts["tracked"] += keys * (cause == "tracking")
+        self.counts["by webhook"] += cause == "webhook"
+
     def flush(self):
+        """Redis may have lost which calls it knew."""
         with self.lock:
+            self.told.clear()
             self._flush()
+
+    def leave(self):
+        with self.lock:
+            if self.careless != "leave":
+                self._flush()
+                self.until = 0.0
 
     def _flush(self):
         self.held.clear()

@@ -1,10 +1,12 @@
 """
 What can happen while peers keep copies: the faults of faults.py that concern them, and some of their own.
 After Redis has ended nobody is told for a lease's time that all have confirmed, so the faults that end it
-come together; between them is a longer time in which all can confirm while the others go on.
+come together. So do those at which tracking is lost: then all peers flush, and what they have kept wrongly
+is gone unseen. Between them is a longer time in which all can confirm and nobody flushes.
 """
 
 import json
+import re
 import signal
 import time
 
@@ -15,10 +17,64 @@ from .faults import (clock_stepped, connections_killed, gateway_drained, gateway
 LISTEN_SECONDS = 10  # by then a gateway listens again, whatever was before
 
 
+TORN_MEMBERS = (50000, 50000, 100000, 100000, 200000)
+
+
 def redis_emptied(stage, _rng):
     """It loses its history, the peers' leases and the shared copies: all peers are told to flush."""
-    stage.lose_redis()
+    with stage.database.losing():
+        stage.lose_redis()
     return True
+
+
+def redis_flushed(stage, _rng):
+    """The same, while it goes on and all remain connected."""
+    with stage.database.losing():
+        stage.redis.cli("FLUSHALL")
+    return True
+
+
+def tracking_killed(stage, rng):
+    """Of a gateway's two connections that track, one ends, or both do; of one gateway or of all."""
+    kill, which = rng.choice([1, 2]), rng.choice([("listens",), ("tracks",), ("listens", "tracks")])
+    end, killed = time.monotonic() + LISTEN_SECONDS, 0
+    while not killed and time.monotonic() < end:
+        for line in stage.redis.cli("CLIENT", "LIST").decode().splitlines()[:]:
+            found = re.match(r"id=(\d+) .* redir=([1-9]\d*) ", line)
+            if found and kill:
+                kill -= 1
+                ids = {"tracks": found[1], "listens": found[2]}
+                killed += sum(stage.redis.cli("CLIENT", "KILL", "ID", ids[each]) for each in which)
+        time.sleep(0.05)
+    return killed > 0
+
+
+def recorder_killed(stage, rng):
+    """The gateway that announces what tracking sees; another takes its place before it is back, or not."""
+    end = time.monotonic() + LISTEN_SECONDS
+    while time.monotonic() < end:
+        for i, gateway in enumerate(stage.gateways):
+            if gateway.metrics().get("sluice_tracking_recorder"):
+                stage.kill_gateway(i)
+                time.sleep(rng.choice([0.2, 2, 8]))
+                stage.start_gateway(i)
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def tag_torn(stage, rng):
+    """A gateway is killed while it deletes the members of a large tag, and nobody asks for that again."""
+    i = rng.randrange(len(stage.gateways))
+    for members in TORN_MEMBERS:
+        stage.await_redis(i, LISTEN_SECONDS)
+        torn = stage.torn.tear(i, members, lambda: stage.kill_gateway(i))
+        if not stage.gateways[i].alive():
+            time.sleep(rng.uniform(0.1, 1.5))
+            stage.start_gateway(i)
+        if torn:
+            return True
+    return False
 
 
 def tiny_buffer(stage, rng):
@@ -61,6 +117,15 @@ def peers_dozing(stage, rng):
     return freeze(stage, rng, rng.uniform(0.5, 5))
 
 
+def peers_leave(stage, rng):
+    """They say that they end, and so nobody waits for them; they come back with what they knew, or without."""
+    share, seconds = rng.uniform(0.3, 0.8), rng.uniform(1, 6)
+    for home in stage.households:
+        home.tell(f"leave {share} {seconds}")
+    time.sleep(seconds)
+    return True
+
+
 def peers_cut(stage, rng):
     share = rng.uniform(0.3, 1.0)
     for home in stage.households:
@@ -69,10 +134,11 @@ def peers_cut(stage, rng):
 
 
 LANES = (
-    ((redis_restarted, redis_killed, redis_emptied),
-     (redis_frozen, connections_killed, tiny_buffer, partition, clock_stepped, notices_denied)),
-    ((gateway_killed, gateway_drained, tunnel),),
-    ((peers_frozen,), (peers_dozing, peers_cut)),
+    ((redis_restarted, redis_killed, redis_emptied, redis_flushed),
+     (connections_killed, tracking_killed, tiny_buffer, partition),
+     (redis_frozen, clock_stepped, notices_denied)),
+    ((gateway_killed, gateway_drained, tunnel, recorder_killed, tag_torn),),
+    ((peers_dozing, peers_cut), (peers_frozen,), (peers_leave,)),
 )
 NAMES = [fault.__name__ for lane in LANES for kinds in lane for fault in kinds]
 

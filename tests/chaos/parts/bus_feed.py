@@ -15,6 +15,7 @@ from .bus_world import peer_name
 
 FAILED = (OSError, ConnectionError, ValueError)
 CONNECT_SECONDS = 3
+CLOSE_TRIES = 10
 
 
 class Wrong(Exception):
@@ -30,6 +31,7 @@ class Feed:
         self.due, self.news = None, threading.Condition()  # (session, id, address) to be confirmed
         self.counts, self.wrong = Counter(), []
         self.over = threading.Event()
+        self.away_until, self.anew = 0.0, False
         for work in (self._follow_always, self._confirm_always):
             threading.Thread(target=work, daemon=True).start()
 
@@ -39,10 +41,39 @@ class Feed:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
+    def leave(self, seconds, anew):
+        """Ends properly: has no copies any more, then says so. Comes back, maybe as if it had never been there."""
+        with self.news:
+            session, self.session, self.due = self.session, None, None
+            if not session:
+                return
+            self.away_until = time.monotonic() + seconds
+            self.copies.leave()
+        body = {"session": session, "peer": self.name, "close": True}
+        for _ in range(CLOSE_TRIES):
+            if self._close(self.rng.choice(world.GATEWAYS), body):
+                break
+            time.sleep(0.2)  # and if nobody hears it, the lease ends by itself
+        self.anew = anew
+        self.cut()
+
+    def _close(self, address, body):
+        with contextlib.suppress(*FAILED, AssertionError):
+            status = http.request(address, "POST", "/invalidations/ack", (), body, CONNECT_SECONDS).status
+            if status in (200, 409):
+                self.counts["left" if status == 200 else "session gone"] += 1
+                return True
+        return False
+
     # -- the feed --------------------------------------------------------------------------------
 
     def _follow_always(self):
         while not self.over.is_set():
+            if time.monotonic() < self.away_until:
+                time.sleep(0.05)
+                continue
+            if self.anew:
+                self.anew, self.cursor = False, None
             try:
                 self._follow()
             except FAILED:
@@ -96,8 +127,9 @@ class Feed:
         if event.id and event.event != "hello":  # after a hello comes the flush
             self.cursor = event.id
             with self.news:
-                self.due = (self.session, event.id, self.via)
-                self.news.notify()
+                if self.session:
+                    self.due = (self.session, event.id, self.via)
+                    self.news.notify()
 
     # -- confirmations ---------------------------------------------------------------------------
 
@@ -126,7 +158,9 @@ class Feed:
                                     body=json.dumps({"session": session, "id": ident}).encode())
         if answer.status == 200:
             self.counts["confirmed"] += 1
-            self.copies.renewed(sent)
+            with self.news:
+                if session == self.session:  # else it has left meanwhile, or come back
+                    self.copies.renewed(sent)
         elif answer.status == 409:
             self.counts["session gone"] += 1
             if session == self.session:

@@ -5,9 +5,9 @@ the version that all peers, or this one, had confirmed when it began.
 
     python3 -m parts.bus_peers DIRECTORY SEED REDIS_SOCKET FIRST COUNT CARELESS
 
-Obeys lines on standard input: `cut SHARE` some feeds hang up, `rest` ends their own writing and says `resting`,
-`settle ID` waits until each has come to that
-id, compares all copies with the database and says `settled` and counts; `end` leaves.
+Obeys lines on standard input: `cut SHARE` some feeds hang up, `leave SHARE SECONDS` some end and come back, `rest` ends
+their own writing and says `resting`, `settle ID FENCE` waits until each has come to that
+id and fence, compares all copies with the database and says `settled` and counts; `end` leaves.
 """
 
 import json
@@ -37,22 +37,41 @@ class Source:
     def __init__(self, database, path, rng):
         self.database, self.path, self.rng = database, path, rng
         self.redis, self.counts = None, Counter()
+        self.was_slow = False
 
     def fetch(self, row):
+        """None: nobody knows, since a live row is nowhere but in Redis."""
+        live = row in rows.LIVE
         try:
-            return self._by_redis(row)
+            return self._live(row) if live else self._by_redis(row)
         except (OSError, RedisError, ValueError):
             if self.redis:
                 self.redis.close()
             self.redis = None
             self.counts["without Redis"] += 1
-            return self._row(row)
+            return None if live else self._row(row)
+
+    def take_slow(self):
+        """Whether the last fetch, since this was asked, took its time."""
+        slow, self.was_slow = self.was_slow, False
+        return slow
+
+    def _live(self, row):
+        self.redis = self.redis or Resp(self.path, 1)
+        text = rows.live_text(row, self.redis.call("GET", rows.name_of(row)))
+        self.counts["live"] += 1
+        self._be_slow()
+        return text
 
     def _row(self, row):
         text = rows.text_of(row, self.database.version[row])
-        if self.rng.random() < 0.03:  # a slow query: the invalidation passes meanwhile
-            time.sleep(self.rng.choice([0.002, 0.02, 0.1]))
+        self._be_slow()
         return text
+
+    def _be_slow(self):
+        self.was_slow = self.rng.random() < 0.03
+        if self.was_slow:  # a slow query: the invalidation passes meanwhile
+            time.sleep(self.rng.choice([0.002, 0.02, 0.1]))
 
     def _by_redis(self, row):
         self.redis = self.redis or Resp(self.path, 1)
@@ -75,7 +94,7 @@ class Peer:
         self.copies = Copies(careless=careless)
         self.feed = Feed(number, self.copies, rng)
         self.source = Source(database, socket_path, rng)
-        self.caller = bus_calls.ByHttp(database, random.Random(rng.random()), f"p{number}")
+        self.caller = bus_calls.ByHttp(database, random.Random(rng.random()), number)
         self.counts, self.wrong = Counter(), []
         self.failed = None
 
@@ -88,8 +107,12 @@ class Peer:
             text = self.source.fetch(row)
         if ticket:
             self.copies.keep(ticket, text)
+        if text is None:
+            return
         version = rows.version_of(row, text)
         self.counts["reads"] += 1
+        if row in rows.LIVE and text == rows.gone_text(row):
+            return  # by whom, and when, nobody has told
         if version is None or version > self.database.version[row]:
             self._note("garbled", f"row {row} is {text!r}")
         elif version < floor:
@@ -110,12 +133,13 @@ class Peer:
         if len(self.wrong) < SHOWN:
             self.wrong.append(f"{what}: {self.feed.name} {line}")
 
-    def compare(self):
-        """At rest: none of its copies is old."""
+    def compare(self, live):
+        """At rest: none of its copies is old. `live`: what Redis has of live rows."""
         for row, text in list(self.copies.held.items()):
-            self.counts["copies at rest"] += 1
-            if rows.version_of(row, text) != self.database.version[row]:
-                self._note("stale at rest", f"row {row} is {text!r} and should be {self.database.version[row]}")
+            self.counts["live at rest" if row in rows.LIVE else "copies at rest"] += 1
+            wanted = live[row] if row in rows.LIVE else rows.text_of(row, self.database.version[row])
+            if text != wanted:
+                self._note("stale at rest", f"row {row} is {text!r} and should be {wanted!r}")
 
     def totals(self):
         """Its counts, and what it was told again and again."""
@@ -130,6 +154,7 @@ class Household:
     def __init__(self, directory, seed, socket_path, first, count, careless):
         database = rows.Database(directory)
         self.rng = random.Random(f"{seed}/household/{first}")
+        self.path = socket_path
         self.peers = [Peer(n, database, seed, socket_path, careless) for n in range(first, first + count)]
         self.over, self.quiet = threading.Event(), threading.Event()
         self.threads = [threading.Thread(target=work, daemon=True) for work in (self._reads, self._writes)]
@@ -141,8 +166,21 @@ class Household:
         while not self.over.is_set():
             peer = hot.choice(self.peers)
             for _ in range(READS_AT_ONCE):
-                peer.read(min(hot.randrange(rows.ROWS), hot.randrange(rows.ROWS)))
+                row = self._choose(hot)
+                peer.read(row)
+                if peer.source.take_slow():
+                    peer.read(row)  # it should not have been kept, if it was invalidated
             time.sleep(READ_PAUSE)
+
+    @staticmethod
+    def _choose(hot):
+        """Some rows are read more than others, and those that few write not too seldom."""
+        kind = hot.random()
+        if kind < 0.15:
+            return hot.choice(rows.LIVE)
+        if kind < 0.25:
+            return hot.randrange(rows.FIRST_HOOK * rows.ROWS_IN_GROUP, rows.ROWS)
+        return min(hot.randrange(rows.ROWS), hot.randrange(rows.ROWS))
 
     def _writes(self):
         rng = random.Random(self.rng.random())
@@ -158,29 +196,43 @@ class Household:
             if self.rng.random() < share:
                 peer.feed.cut()
 
+    def leave(self, share, seconds):
+        for peer in self.peers:
+            if self.rng.random() < share:
+                away = (seconds * self.rng.uniform(0.3, 1), self.rng.random() < 0.3)
+                threading.Thread(target=peer.feed.leave, args=away, daemon=True).start()
+
     def rest(self):
         """No more writing."""
         self.quiet.set()
         self.threads[1].join(SETTLE_SECONDS + 10)
 
-    def settle(self, wanted):
+    def settle(self, wanted, fence):
         end = time.monotonic() + SETTLE_SECONDS
-        while late := [p for p in self.peers if not self._has(p, wanted)]:
+        while late := [p for p in self.peers if not self._has(p, wanted, fence)]:
             if time.monotonic() > end:
-                return "unsettled " + " ".join(f"{p.feed.name}:{p.feed.cursor}" for p in late)
+                return "unsettled " + " ".join(f"{p.feed.name}:{p.feed.cursor}:{p.copies.known.get(rows.FENCE)}"
+                                               for p in late)
             time.sleep(0.05)
         time.sleep(0.5)  # what is read now may be kept, too
-        total, wrong = Counter(), []
+        total, wrong, live = Counter(), [], self._live_rows()
         for peer in self.peers:
-            peer.compare()
+            peer.compare(live)
             counts, lines = peer.totals()
             total.update(counts)
             wrong += lines + ([peer.failed] if peer.failed else [])
         return "settled " + json.dumps([total, wrong])
 
+    def _live_rows(self):
+        redis = Resp(self.path)
+        values = redis.call("MGET", *map(rows.name_of, rows.LIVE))
+        redis.close()
+        return {row: rows.live_text(row, value) for row, value in zip(rows.LIVE, values)}
+
     @staticmethod
-    def _has(peer, wanted):
-        return peer.feed.cursor and world.us(peer.feed.cursor) >= wanted and peer.copies.holds()
+    def _has(peer, wanted, fence):
+        return peer.feed.cursor and world.us(peer.feed.cursor) >= wanted and peer.copies.holds() and \
+            peer.copies.known.get(rows.FENCE, 0) >= fence
 
     def end(self):
         self.over.set()
@@ -195,11 +247,13 @@ def main(directory, seed, socket_path, first, count, careless):
         order, *rest = line.split()
         if order == "cut":
             home.cut(float(rest[0]))
+        elif order == "leave":
+            home.leave(*map(float, rest))
         elif order == "rest":
             home.rest()
             print("resting", flush=True)
         elif order == "settle":
-            print(home.settle(world.us(rest[0])), flush=True)
+            print(home.settle(world.us(rest[0]), int(rest[1])), flush=True)
         elif order == "end":
             break
     home.end()

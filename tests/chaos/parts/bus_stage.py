@@ -2,25 +2,34 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import time
 from collections import Counter
 
 from . import bus_world as world
-from .stage import HERE, Actor, Stage
+from .bus_hooks import WEBHOOKS
+from .bus_large import Torn
+from .bus_writers import TORN
+from .stage import HERE, SETTINGS, Actor, Stage
 
 HOUSEHOLDS = (1, 2, 3, 4, 5, 5)  # how many peers live in each process
 CALM_SECONDS = 4  # without faults: many invalidations are confirmed by all, and many reads judged by that
 LIBRARY = HERE.parents[2] / "deploy/sluice.lua"
 
 
+TEAR_SECONDS = 45  # by then some gateway has looked for what another has left
+
+
 class BusStage(Stage):
     households = ()
+    settings = {**SETTINGS, "invalidation": {"tracking": {"prefixes": [world.LIVE_PREFIX]}, "webhooks": WEBHOOKS}}
 
     def begin(self, seed, careless):
         assert sum(HOUSEHOLDS) == world.PEERS
-        world.Database(self.directory)
+        self.database = world.Database(self.directory)
+        self.torn = Torn(self.database, random.Random(f"{seed}/torn"), world.PEERS + TORN, self.redis)
         self.households, first = [], 0
         for count in HOUSEHOLDS:
             home = Actor(self.directory, "parts.bus_peers", seed, self.redis.socket, first, count, careless)
@@ -28,6 +37,12 @@ class BusStage(Stage):
             first += count
         self.publishers = Actor(self.directory, "parts.bus_writers", seed, self.redis.socket)
         time.sleep(1)
+
+    def await_redis(self, i, seconds):
+        """Until gateway i can do what it is asked, or so long."""
+        end = time.monotonic() + seconds
+        while self.gateways[i].get("/readyz?strict=1").status != 200 and time.monotonic() < end:
+            time.sleep(0.05)
 
     def lose_redis(self):
         """Redis comes back with nothing at all."""
@@ -43,11 +58,12 @@ class BusStage(Stage):
             home.tell("rest")
         for home in self.households:
             home.hear("resting")
+        self.await_pending()
         self.publishers.tell("finish")
-        last, _, counts = self.publishers.hear("finished").partition(" ")
+        last, fence, counts = self.publishers.hear("finished").split(" ", 2)
         total, wrong = Counter(json.loads(counts)), []
         for home in self.households:
-            home.tell(f"settle {last}")
+            home.tell(f"settle {last} {fence}")
         for home in self.households:
             counts, lines = json.loads(home.hear("settled"))
             total.update(counts)
@@ -62,9 +78,16 @@ class BusStage(Stage):
             gateway.stop()
         return total, wrong + old
 
+    def await_pending(self):
+        """What a killed gateway has left half done another finishes."""
+        end = time.monotonic() + TEAR_SECONDS
+        while left := self.torn.left():
+            assert time.monotonic() < end, f"nobody finishes the large tags {left}"
+            time.sleep(0.2)
+
     def compare_shared(self):
         """How many shared copies there are, and which of them are old."""
-        database = world.Database(self.directory)
+        database = self.database
         texts = self.redis.cli("MGET", *[world.name_of(row) for row in range(world.ROWS)])
         held = {row: text.decode() for row, text in enumerate(texts) if text is not None}
         return len(held), [f"the shared copy of row {row} is {text!r} and should be {database.version[row]}"

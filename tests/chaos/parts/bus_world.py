@@ -2,9 +2,14 @@
 What all processes of a bus run agree on: the database and its rows, and the names of their copies.
 
 The database is a file that all of them map: of each row its version, and its floor, the version that a
-publisher was told (200 to wait=all) every peer has. A copy's text is "name version".
+publisher was told (200 to wait=all) every peer has; how many invalidations each caller has made; and how
+often Redis has lost everything. A copy's text is "name version".
+
+Live rows are no rows of the database but keys of Redis itself, below a prefix that the gateways track: who
+writes them knows nothing of the bus. Of them the database has but the version.
 """
 
+import contextlib
 import mmap
 import os
 import struct
@@ -12,8 +17,18 @@ import struct
 PEERS = 20
 WRITER_GROUPS = 12
 ROWS_IN_GROUP = 12
-GROUPS = PEERS + WRITER_GROUPS  # group n is written by peer n alone, or by one of the writers
+HOOK_GROUPS, LARGE_GROUPS = 4, 2
+FIRST_HOOK = PEERS + WRITER_GROUPS
+FIRST_LARGE = FIRST_HOOK + HOOK_GROUPS
+TORN_GROUP = FIRST_LARGE + LARGE_GROUPS
+GROUPS = TORN_GROUP + 1  # group n is written by peer n alone, or by one of the writers
 ROWS = GROUPS * ROWS_IN_GROUP
+LIVE_PREFIX = "live:"
+LIVE = range(ROWS, ROWS + 96)
+FENCE = LIVE.stop  # no row, but its marks say how far the feed has come with live rows
+CALLERS = 32  # peer n, and from PEERS on those who are none
+LARGE_MEMBERS = 5000  # a tag with more is deleted in slices, and announced at their end
+SLICE_NAMES = 3000  # a call with more is made in slices
 LEASE_SECONDS = 15
 COPY_SECONDS = 600  # longer than a fault: that a copy is gone must not be its age's merit
 
@@ -31,7 +46,7 @@ def rows_of(group):
 
 
 def name_of(row):
-    return f"row:{group_of(row)}:{row}"
+    return f"{LIVE_PREFIX}{row}" if row in LIVE else f"row:{group_of(row)}:{row}"
 
 
 def row_of(name):
@@ -44,12 +59,12 @@ def tag_of(row):
 
 def mark_of(row, version):
     """A key that is no copy: it tells a peer, with the invalidation, which version it must not go below."""
-    return f"mark:{row}:{version}"
+    return f"{LIVE_PREFIX if row >= ROWS else ''}mark:{row}:{version}"
 
 
 def marks_in(keys):
     """The versions by row that the marks among these keys tell."""
-    parts = (key.split(":") for key in keys if key.startswith("mark:"))
+    parts = (key.rsplit(":", 2) for key in keys if key.startswith(("mark:", f"{LIVE_PREFIX}mark:")))
     return {int(row): int(version) for _, row, version in parts}
 
 
@@ -66,6 +81,16 @@ def text_of(row, version):
     return f"{name_of(row)} {version}"
 
 
+def gone_text(row):
+    """A copy that says that there is no such live row."""
+    return f"{name_of(row)} gone"
+
+
+def live_text(row, value):
+    """The copy that is made of what Redis has of a live row."""
+    return gone_text(row) if value is None else value.decode()
+
+
 def version_of(row, text):
     """What a copy of that row says, or None when it is no copy of it."""
     name, _, version = text.partition(" ")
@@ -73,8 +98,8 @@ def version_of(row, text):
 
 
 class Column:
-    def __init__(self, memory, first):
-        self.cells = memory[first * 8:(first + ROWS) * 8].cast("q")
+    def __init__(self, memory, first, count):
+        self.cells = memory[first * 8:(first + count) * 8].cast("q")
 
     def __getitem__(self, row):
         return self.cells[row]
@@ -84,17 +109,32 @@ class Column:
 
 
 class Database:
-    """Each row has one writer, so that reading and writing back is safe."""
+    """Each row, and each other cell, has one writer, so that reading and writing back is safe."""
 
     def __init__(self, directory):
-        path = os.path.join(directory, "database")
+        path, rows = os.path.join(directory, "database"), FENCE + 1
         if not os.path.exists(path):
             with open(path, "wb") as file:
-                file.write(struct.pack(f"{2 * ROWS}q", *[1] * ROWS, *[0] * ROWS))
+                file.write(struct.pack(f"{2 * rows + CALLERS + 1}q", *[1] * rows, *[0] * (rows + CALLERS + 1)))
         with open(path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
         view = memoryview(self.memory)
-        self.version, self.floor = Column(view, 0), Column(view, ROWS)
+        self.version, self.floor = Column(view, 0, rows), Column(view, rows, rows)
+        self.made, self.losses = Column(view, 2 * rows, CALLERS), Column(view, 2 * rows + CALLERS, 1)
+
+    def accepted(self):
+        return sum(self.made[caller] for caller in range(CALLERS))
+
+    @contextlib.contextmanager
+    def losing(self):
+        """While Redis loses everything: the answers of before and of afterwards may differ."""
+        self.losses[0] += 1
+        yield
+        self.losses[0] += 1
+
+    def era(self):
+        """Two moments of one era had the same Redis; None while it is being lost."""
+        return None if self.losses[0] % 2 else self.losses[0]
 
     def write(self, rows):
         """Gives each a new version; returns them."""

@@ -1,10 +1,11 @@
 """
-Those who invalidate and are no peers. Each has rows of its own.
+Those who invalidate and are no peers, or write what is tracked. Each has rows of its own.
 
     python3 -m parts.bus_writers DIRECTORY SEED REDIS_SOCKET
 
 Obeys lines on standard input: `mute SECONDS` some of what goes straight to Redis cannot be announced; `finish`
-ends them, invalidates once more until all peers have confirmed, and says `finished ID` and counts.
+ends them, invalidates once more until all peers have confirmed, and says `finished ID FENCE` and counts: whoever
+has come to that id and to that fence has been told of everything.
 """
 
 import json
@@ -16,21 +17,29 @@ from collections import Counter
 
 from . import bus_calls
 from . import bus_world as world
+from .bus_hooks import ByWebhook
+from .bus_large import ByLarge
+from .bus_live import LiveWriter
 from .publishers import GIVE_UP_SECONDS, Refused
 
 WAITING = {0: 0.0, 1: 0.0, 2: 0.0, 3: 0.7, 4: 1.0}  # what share of a writer's calls waits
 PATIENT = 5      # this one waits until every lease may have lapsed
 PATIENT_MS = 20000
 BY_FCALL = 2
-PAUSE = 0.005
+HOOK, LARGE, LAST = 6, 7, 8  # these have a kind of their own
+TORN = 9  # and this is used by a fault
+PAUSE, HOOK_PAUSE, LARGE_PAUSE = 0.005, 0.03, 0.3
+LARGE_WAITS_MS = (0, 300, 1000, 3000)
 LAST_SECONDS = 60
 
 
 class Writer(threading.Thread):
+    pause = PAUSE
+
     def __init__(self, number, caller, over):
         super().__init__(daemon=True)
         self.number, self.caller, self.over = number, caller, over
-        self.groups = [g for g in range(world.PEERS, world.GROUPS) if g % 6 == number]
+        self.groups = [g for g in range(world.PEERS, world.FIRST_HOOK) if g % 6 == number]
         self.failed = None
 
     def wait_ms(self):
@@ -43,10 +52,35 @@ class Writer(threading.Thread):
         rng = self.caller.rng
         try:
             while not self.over.is_set():
-                self.caller.invalidate(rng.choice(self.groups), self.wait_ms())
-                time.sleep(rng.expovariate(1 / PAUSE))
+                self.once(rng.choice(self.groups))
+                time.sleep(rng.expovariate(1 / self.pause))
         except Refused as why:
             self.failed = str(why)
+
+    def once(self, group):
+        self.caller.invalidate(group, self.wait_ms())
+
+
+class HookWriter(Writer):
+    pause = HOOK_PAUSE
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.groups = range(world.FIRST_HOOK, world.FIRST_LARGE)
+
+    def once(self, group):
+        self.caller.invalidate_one(group)
+
+
+class LargeWriter(Writer):
+    pause = LARGE_PAUSE
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.groups = range(world.FIRST_LARGE, world.TORN_GROUP)
+
+    def once(self, group):
+        self.caller.invalidate_large(group, self.caller.rng.choice(LARGE_WAITS_MS))
 
 
 class Writers:
@@ -56,25 +90,34 @@ class Writers:
         self.threads = []
         for number in range(PATIENT + 1):
             rng = random.Random(f"{seed}/writer/{number}")
-            common = (self.database, rng, f"w{number}")
+            common = (self.database, rng, world.PEERS + number)
             caller = bus_calls.ByFcall(*common, socket_path, lambda: time.monotonic() < self.mute_until) \
                 if number == BY_FCALL else bus_calls.ByHttp(*common)
             self.threads.append(Writer(number, caller, self.over))
+        hook = ByWebhook(self.database, random.Random(f"{seed}/hook"), world.PEERS + HOOK)
+        large = ByLarge(self.database, random.Random(f"{seed}/large"), world.PEERS + LARGE, socket_path)
+        self.live = LiveWriter(self.database, seed, socket_path)
+        self.threads += [HookWriter(HOOK, hook, self.over), LargeWriter(LARGE, large, self.over), self.live]
 
     def finish(self):
         self.over.set()
         counts = Counter()
-        for thread in self.threads:
+        for thread in self.threads[:-1]:
             thread.join(GIVE_UP_SECONDS + 10)
             counts.update(thread.caller.counts)
             if thread.failed or thread.is_alive():
                 return f"failed {thread.failed}"
-        last = bus_calls.ByHttp(self.database, random.Random(0), "last")
+        try:
+            fence = self.live.finish()
+        except Refused as why:
+            return f"failed {why}"
+        counts.update(self.live.counts)
+        last = bus_calls.ByHttp(self.database, random.Random(0), world.PEERS + LAST)
         end = time.monotonic() + LAST_SECONDS
         while not last.invalidate(world.PEERS, 5000):
             if time.monotonic() > end:
                 return f"failed not all peers confirmed the last invalidation in {LAST_SECONDS} s"
-        return f"finished {last.highest} {json.dumps(counts)}"
+        return f"finished {last.highest} {fence} {json.dumps(counts)}"
 
 
 def main(directory, seed, socket_path):

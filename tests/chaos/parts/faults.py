@@ -133,9 +133,9 @@ NAMES = [fault.__name__ for lane in LANES for fault in lane]
 class Lane(threading.Thread):
     """Each kind once in a random order, then again, until the time is over; each kind at least once."""
 
-    def __init__(self, stage, seed, number, kinds, end):
+    def __init__(self, stage, seed, number, kinds, is_over):
         super().__init__(daemon=True)
-        self.stage, self.number, self.end_time = stage, number, end
+        self.stage, self.number, self.is_over = stage, number, is_over
         self.rng = random.Random(f"{seed}/lane/{number}")
         self.kinds = kinds
         self.fired = dict.fromkeys((fault.__name__ for fault in self.kinds), 0)
@@ -150,9 +150,9 @@ class Lane(threading.Thread):
     def _run(self):
         try:
             rounds = 0
-            while self.kinds and (time.monotonic() < self.end_time or not rounds):
+            while self.kinds and (not self.is_over() or not rounds):
                 for fault in self.order():
-                    if rounds and time.monotonic() >= self.end_time:
+                    if rounds and self.is_over():
                         break
                     self._fire(fault)
                 rounds += 1
@@ -169,17 +169,23 @@ class Lane(threading.Thread):
         time.sleep(self.rng.uniform(0.2, 2.0))
 
 
-def rage(stage, seed, seconds, chosen, lanes=LANES, lane=Lane):
-    """Runs the lanes for `seconds`, or until every chosen kind has had its turn. Returns the lanes."""
+def rage(stage, seed, seconds, chosen, lanes=LANES, lane=Lane, enough=None):
+    """
+    Runs the lanes for `seconds`, or less when it is enough by then; but until every chosen kind has had its
+    turn. Returns the lanes.
+    """
     end = time.monotonic() + seconds
-    lanes = [lane(stage, seed, n, [fault for fault in kinds if fault.__name__ in chosen], end)
+
+    def is_over():
+        return time.monotonic() >= end or bool(enough and enough())
+
+    lanes = [lane(stage, seed, n, [fault for fault in kinds if fault.__name__ in chosen], is_over)
              for n, kinds in enumerate(lanes)]
     for each in lanes:
         each.start()
     for each in lanes:
         assert each.done.wait(seconds + 90), "a fault does not come to its end"
         assert not each.failure, each.failure
-    left = end - time.monotonic()
-    if left > 0:
-        time.sleep(left)
+    while not is_over():
+        time.sleep(0.1)
     return lanes

@@ -81,6 +81,8 @@ class Actor:
 
 
 class Stage:
+    settings = SETTINGS
+
     def __init__(self, directory, kind):
         self.directory, self.kind = directory, kind
         self.clock = Clock(directory)
@@ -100,7 +102,7 @@ class Stage:
     def start_gateway(self, i, wait=False):
         host, port = world.GATEWAYS[i]
         self.gateways[i] = Gateway(f"redis://{world.REDIS_HOSTS[i]}:{world.REDIS_PORT}/0", kind=self.kind,
-                                   wait=wait, listen=[f"{host}:{port}"], **SETTINGS)
+                                   wait=wait, listen=[f"{host}:{port}"], **self.settings)
         self.logs.append(self.gateways[i].log_path)
 
     def read_counters(self, i):
