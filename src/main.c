@@ -10,56 +10,15 @@
 #include "base/random.h"
 #include "broker/broker_memory.h"
 #include "broker/broker_redis.h"
-#include "bus/bus.h"
-#include "bus/tracking.h"
 #include "cli/cli.h"
-#include "http/server.h"
-#include "hub/core.h"
+#include "gateway.h"
 #include "ops/config.h"
-#include "policy.h"
-#include "webhooks.h"
 
-#include <errno.h>
-#include <ev.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-
-#define GATEWAY_MAGIC 0x6a7ea001u
-
-enum {
-    DESCRIPTOR_RESERVE = 64,    /* for listeners, Redis, logs and the loops */
-    DESCRIPTORS_MOST = 1 << 20, /* the loops keep tables as long as the highest descriptor */
-};
 
 static const uint64_t publish_bytes = UINT64_C(64) << 20; /* of HTTP publishes under way */
-
-struct gateway {
-    uint32_t magic;
-    int argc; /* the words of `serve`, for a reload */
-    char **argv;
-    struct policy *first;     /* owned: of the start; what needs a restart is as it says */
-    struct policy *policy;    /* owned: in force; may be the first */
-    struct policy *old;       /* owned: replaced, but some worker may still use it; NULL */
-    struct metrics **metrics; /* owned, each; [workers + 1], the core's last */
-    uint32_t workers;
-    struct http_server *http; /* owned */
-    struct core *core;        /* owned */
-    struct broker *broker;    /* owned */
-    struct bus *bus;          /* owned */
-    struct tracker *tracker;  /* owned; NULL: no prefixes are tracked */
-    struct uplink uplink;
-    struct ev_loop *loop; /* owned */
-    ev_async wake;
-    ev_prepare turn;
-    ev_timer tick;
-    ev_signal terminate, interrupt, hangup;
-    bool stopping;
-    bool over;         /* the workers have ended */
-    bool hangup_again; /* one came while the last one's reload was not done */
-    uint32_t max_connections;
-};
 
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents);
 
@@ -169,69 +128,11 @@ static void seed_maps(void)
     map_seed(key);
 }
 
-/*
- * As many descriptors as the configuration asks for, or as the system gives. A limit of "infinity",
- * as containers have it, is cut down.
- */
-static void set_descriptors(struct gateway *g)
+static void fill_http(struct gateway *g)
 {
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t want = g->policy->config->limits.connections
-                      ? (rlim_t)g->policy->config->limits.connections + DESCRIPTOR_RESERVE
-                      : limit.rlim_max;
-    if (want > DESCRIPTORS_MOST)
-        want = DESCRIPTORS_MOST;
-    if (want > limit.rlim_max)
-        want = limit.rlim_max;
-    limit.rlim_cur = want;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_warn("main", "the descriptor limit could not be set: %s", strerror(errno));
-    uint32_t room = want > (rlim_t)DESCRIPTOR_RESERVE * 2 ? (uint32_t)want - DESCRIPTOR_RESERVE
-                                                          : (uint32_t)want / 2;
-    g->max_connections = room;
-    if (g->policy->config->limits.connections && g->policy->config->limits.connections < room)
-        g->max_connections = g->policy->config->limits.connections;
-    if (g->policy->config->limits.connections > room)
-        log_warn("main", "limits.connections is %u, but the descriptor limit allows %u",
-                 g->policy->config->limits.connections, room);
-}
-
-static void fill_http_options(struct policy *p, struct gateway *g)
-{
-    const struct config *c = p->config;
-    p->http = (struct http_options){
-        .workers = c->workers,
-        .listen = c->listen,
-        .listen_count = c->listen_count,
-        .unix_mode = c->unix_socket.mode,
-        .unix_owner = c->unix_socket.owner,
-        .base_path = c->base_path,
-        .tls_cert = c->tls.cert[0] ? c->tls.cert : NULL,
-        .tls_key = c->tls.key[0] ? c->tls.key : NULL,
-        .memory = c->broker == CONFIG_BROKER_MEMORY,
-        .retry_ms = c->stream.retry_ms,
-        .heartbeat_seconds = c->stream.heartbeat_seconds,
-        .request_seconds = c->limits.request_seconds,
-        .max_connections = g->max_connections,
-        .max_per_address = c->limits.per_address,
-        .max_channels = c->limits.channels,
-        .name_bytes = c->limits.name_bytes,
-        .body_bytes = c->limits.body_bytes,
-        .message_bytes = c->limits.message_bytes,
-        .queue_bytes = c->limits.queue_bytes,
-        .trusted = p->trusted,
-        .trusted_count = c->trusted_proxy_count,
-        .proxy_protocol = c->proxy_protocol,
-        .cors_origins = c->cors_origins,
-        .cors_origin_count = c->cors_origin_count,
-        .access = p->access,
-        .namespaces = p->namespaces,
-        .clock = &clock_system,
-        .uplink = &g->uplink,
-        .metrics = g->metrics,
-    };
-    webhooks_fill(&p->http.hooks, c);
+    policy_fill_http(g->policy, &(struct policy_surroundings){.max_connections = g->max_connections,
+                                                              .uplink = &g->uplink,
+                                                              .metrics = g->metrics});
 }
 
 static void create_metrics(struct gateway *g)
@@ -244,132 +145,6 @@ static void create_metrics(struct gateway *g)
 static uint64_t linger_us(const struct config *c)
 {
     return (uint64_t)c->redis_linger_ms * 1000;
-}
-
-/* The bus meets the core and the broker here, and nowhere else. */
-
-static void on_bus_call(void *ctx, const char *function, const struct span *args, size_t count,
-                        bus_text_cb *cb, void *arg)
-{
-    struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
-    g->broker->ops->call(g->broker, function, args, count, cb, arg);
-}
-
-static void on_bus_sweep(void *ctx, struct span pattern, bus_count_cb *cb, void *arg)
-{
-    struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
-    g->broker->ops->sweep(g->broker, pattern, cb, arg);
-}
-
-static void on_bus_listen(void *ctx, const char *channel)
-{
-    core_listen(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->core, channel);
-}
-
-static void on_bus_answer(void *ctx, uint32_t worker, struct bus_request *answer)
-{
-    core_answer_bus(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->core, worker, answer);
-}
-
-static struct bus_store bus_store(struct gateway *g)
-{
-    return (struct bus_store){.call = on_bus_call,
-                              .sweep = on_bus_sweep,
-                              .listen = on_bus_listen,
-                              .answer = on_bus_answer,
-                              .ctx = g};
-}
-
-static void on_core_bus(void *ctx, uint32_t worker, struct bus_request *request)
-{
-    bus_take(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->bus, worker, request);
-}
-
-static void on_core_internal(void *ctx, struct span channel, struct span payload)
-{
-    bus_heard(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->bus, channel, payload);
-}
-
-static void on_core_broker(void *ctx, bool up)
-{
-    bus_broker(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->bus, up);
-}
-
-/* Client tracking goes by the same way, and beside it from the broker to the tracker. */
-
-static struct tracker *tracker_of(void *ctx)
-{
-    struct gateway *g = CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC);
-    return g->tracker;
-}
-
-static void on_tracking_up(void *ctx)
-{
-    tracker_up(tracker_of(ctx));
-}
-
-static void on_tracking_down(void *ctx, const char *why)
-{
-    tracker_down(tracker_of(ctx));
-}
-
-static void on_tracking_key(void *ctx, struct span key)
-{
-    tracker_key(tracker_of(ctx), key);
-}
-
-static void on_tracking_flush(void *ctx)
-{
-    tracker_flush(tracker_of(ctx));
-}
-
-static void on_tracking_spoof(void *ctx)
-{
-    tracker_spoof(tracker_of(ctx));
-}
-
-static const struct tracking_events tracking_events = {
-    .on_up = on_tracking_up,
-    .on_down = on_tracking_down,
-    .on_key = on_tracking_key,
-    .on_flush = on_tracking_flush,
-    .on_spoof = on_tracking_spoof,
-};
-
-static void on_track_again(void *ctx, const char *why)
-{
-    broker_redis_track_again(CAST_CHECKED(struct gateway, ctx, GATEWAY_MAGIC)->broker, why);
-}
-
-static void create_bus(struct gateway *g)
-{
-    struct bus_options options = {
-        .store = bus_store(g),
-        .clock = &clock_system,
-        .metrics = g->metrics[g->workers],
-        .tag_prefix = g->policy->config->invalidation.tag_prefix,
-    };
-    g->bus = bus_create(&options);
-}
-
-static void start_tracking(struct gateway *g)
-{
-    const struct config *c = g->policy->config;
-    const struct bus_store store = bus_store(g);
-    const char *const *prefixes = (const char *const *)c->invalidation.tracking_prefixes;
-    struct tracker_options options = {
-        .store = &store,
-        .restart = on_track_again,
-        .ctx = g,
-        .clock = &clock_system,
-        .metrics = g->metrics[g->workers],
-        .prefixes = prefixes,
-        .prefix_count = c->invalidation.tracking_prefix_count,
-    };
-    if (options.prefix_count == 0)
-        return;
-    g->tracker = tracker_create(&options);
-    broker_redis_track(g->broker, prefixes, options.prefix_count, &tracking_events, g);
 }
 
 static void create_core(struct gateway *g)
@@ -385,10 +160,7 @@ static void create_core(struct gateway *g)
         .channel_prefix = c->channel_prefix,
         .linger_us = linger_us(c),
         .publish_bytes = publish_bytes,
-        .hooks = {.bus = on_core_bus,
-                  .internal = on_core_internal,
-                  .broker = on_core_broker,
-                  .ctx = g},
+        .hooks = joints_core_hooks(g),
         .replay_bytes = c->replay_bytes,
         .message_bytes = c->limits.message_bytes,
         .count_streams = c->broker == CONFIG_BROKER_MEMORY,
@@ -412,7 +184,7 @@ static void start_broker(struct gateway *g)
     struct redis_options options = {.url = c->redis, .message_bytes = c->limits.message_bytes};
     g->broker = broker_redis_create(g->loop, &options, &core_broker_events, g->core);
     core_attach(g->core, g->broker);
-    start_tracking(g);
+    joints_start_tracking(g);
     broker_redis_start(g->broker);
 }
 
@@ -435,14 +207,14 @@ static int gateway_create(struct gateway *g, struct buf *why)
     if (err)
         return err;
     g->workers = g->policy->config->workers;
-    set_descriptors(g);
+    g->max_connections = descriptors_set(g->policy->config->limits.connections);
     create_loop(g);
     create_metrics(g);
-    fill_http_options(g->policy, g);
+    fill_http(g);
     err = http_server_create(&g->policy->http, &g->http, why);
     if (err)
         return err;
-    create_bus(g);
+    joints_create_bus(g);
     create_core(g);
     start_broker(g);
     core_end_turn(g->core); /* so that a worker's first turn already knows of a broker that is up */
@@ -527,7 +299,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
     /* Who may is decided by it, and the listeners that it would have to agree with have stayed. */
     config->open = g->first->config->open;
     g->policy = policy_create(config);
-    fill_http_options(g->policy, g);
+    fill_http(g);
     struct core_settings settings = {
         .namespaces = g->policy->namespaces,
         .linger_us = linger_us(config),
@@ -591,10 +363,7 @@ static int functions(int argc, char **argv)
     return cli_functions(argc, argv, broker_redis_functions);
 }
 
-static const struct command {
-    const char *name, *help;
-    int (*run)(int argc, char **argv);
-} commands[] = {
+static const struct cli_command commands[] = {
     {"serve", "run the gateway", serve},
     {"publish", "publish one message through a gateway", cli_publish},
     {"tail", "print a stream, reconnecting and resuming", cli_tail},
@@ -603,34 +372,7 @@ static const struct command {
     {"functions", "print the library that durable messages need in Redis", functions},
 };
 
-enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
-
-static void usage(FILE *to)
-{
-    fputs("sluice " SLUICE_VERSION ": from Redis to everything that listens over HTTP\n\n"
-          "Usage: sluice COMMAND [ARGUMENTS]\n\n",
-          to);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fputs("\n`sluice COMMAND --help` says more. `sluice --version` prints the version.\n", to);
-}
-
 int main(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "";
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        usage(stdout);
-        return 0;
-    }
-    if (strcmp(name, "--version") == 0) {
-        puts("sluice " SLUICE_VERSION);
-        return 0;
-    }
-    if (*name)
-        fprintf(stderr, "sluice: there is no command \"%s\"\n\n", name);
-    usage(stderr);
-    return 2;
+    return cli_run(commands, sizeof(commands) / sizeof(commands[0]), argc, argv);
 }

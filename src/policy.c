@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "webhooks.h"
 
 static void create_access(struct policy *p)
 {
@@ -61,6 +62,43 @@ struct policy *policy_create(struct config *config)
     create_namespaces(p);
     create_trusted(p);
     return p;
+}
+
+void policy_fill_http(struct policy *p, const struct policy_surroundings *around)
+{
+    const struct config *c = p->config;
+    p->http = (struct http_options){
+        .workers = c->workers,
+        .listen = c->listen,
+        .listen_count = c->listen_count,
+        .unix_mode = c->unix_socket.mode,
+        .unix_owner = c->unix_socket.owner,
+        .base_path = c->base_path,
+        .tls_cert = c->tls.cert[0] ? c->tls.cert : NULL,
+        .tls_key = c->tls.key[0] ? c->tls.key : NULL,
+        .memory = c->broker == CONFIG_BROKER_MEMORY,
+        .retry_ms = c->stream.retry_ms,
+        .heartbeat_seconds = c->stream.heartbeat_seconds,
+        .request_seconds = c->limits.request_seconds,
+        .max_connections = around->max_connections,
+        .max_per_address = c->limits.per_address,
+        .max_channels = c->limits.channels,
+        .name_bytes = c->limits.name_bytes,
+        .body_bytes = c->limits.body_bytes,
+        .message_bytes = c->limits.message_bytes,
+        .queue_bytes = c->limits.queue_bytes,
+        .trusted = p->trusted,
+        .trusted_count = c->trusted_proxy_count,
+        .proxy_protocol = c->proxy_protocol,
+        .cors_origins = c->cors_origins,
+        .cors_origin_count = c->cors_origin_count,
+        .access = p->access,
+        .namespaces = p->namespaces,
+        .clock = &clock_system,
+        .uplink = around->uplink,
+        .metrics = around->metrics,
+    };
+    webhooks_fill(&p->http.hooks, c);
 }
 
 void policy_destroy(struct policy **policy)

@@ -1,13 +1,21 @@
 /*
- * The commands of `sluice` besides `serve`: one file a command. argv[0] is the command's name, the
- * rest its words. Each runs to its end on the calling thread, writes results to standard output and
- * complaints to standard error, and returns the process's exit status: 0, 1 when it failed, 2 when
- * it was called wrongly.
+ * The commands of `sluice` besides `serve`: one file a command, and how one is chosen. argv[0] is
+ * the command's name, the rest its words. Each runs to its end on the calling thread, writes
+ * results to standard output and complaints to standard error, and returns the process's exit
+ * status: 0, 1 when it failed, 2 when it was called wrongly.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
 #include <stddef.h>
+
+struct cli_command {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+};
+
+/* cli_run: the command that the program's words name; else its usage. */
+int cli_run(const struct cli_command *commands, size_t count, int argc, char **argv);
 
 int cli_publish(int argc, char **argv); /* one message to a gateway */
 int cli_tail(int argc, char **argv);    /* prints a stream, reconnects, resumes */
