@@ -1,8 +1,10 @@
 #include "cli/client.h"
 
+#include "base/err.h"
 #include "cli/json_fields.h"
 #include "cli/printable.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -136,4 +138,26 @@ bool client_is_hopeless(CURLcode code)
 const char *client_failure(CURLcode code, const char *error)
 {
     return *error ? error : curl_easy_strerror(code);
+}
+
+int client_command(const struct client_command *command, int argc, char **argv,
+                   struct arg_list *words)
+{
+    struct buf text = {0};
+    int status = 2;
+    int err = args_parse(command->table, command->count, argc, argv, words, &text);
+    const char *wrong = err ? buf_cstr(&text) : command->wrong(command->ctx, words);
+    if (err == ERR_NOT_FOUND) {
+        args_help(command->table, command->count, &text);
+        status = printf("%s%s", command->usage, buf_cstr(&text)) < 0;
+    } else if (wrong) {
+        fprintf(stderr, "sluice %s: %s (see sluice %s --help)\n", command->name, wrong,
+                command->name);
+    } else {
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        status = command->run(command->ctx);
+        curl_global_cleanup();
+    }
+    buf_free(&text);
+    return status;
 }

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/span.h"
+#include "cli/args.h"
 
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -17,6 +18,18 @@ struct client_options {
     const char *key;       /* borrowed: NULL means without credentials */
     const char *cacert;    /* borrowed: a file of the only CAs to trust; NULL means the system's */
 };
+
+/* The rows of a table of flags that set them. */
+#define CLIENT_FLAGS(options)                                                                      \
+    {"url", "U", "the gateway (SLUICE_URL, else http://127.0.0.1:8080)", ARG_TEXT,                 \
+     &(options).url},                                                                              \
+        {"cacert", "FILE", "trust this PEM file's CAs and no others", ARG_TEXT,                    \
+         &(options).cacert},                                                                       \
+        {"unix", "PATH", "connect to the gateway by this socket", ARG_TEXT, &(options).unix_path}, \
+    {                                                                                              \
+        "key", "K", "the API key (better SLUICE_KEY: other users see arguments)", ARG_TEXT,        \
+            &(options).key                                                                         \
+    }
 
 /* client_defaults: SLUICE_URL or http://127.0.0.1:8080, and SLUICE_KEY; an empty variable is no
  * variable. */
@@ -47,6 +60,22 @@ CURL *client_easy(const struct client_options *options, const char *url,
 
 /* client_is_hopeless: a failure that the next try would meet too, whatever the gateway does. */
 bool client_is_hopeless(CURLcode code);
+
+/* A command that calls a gateway, from its words to its exit status. */
+struct client_command {
+    const char *name, *usage;
+    const struct arg *table;
+    size_t count;
+    /* NULL, or what is wrong with how we were called */
+    const char *(*wrong)(void *ctx, const struct arg_list *words);
+    int (*run)(void *ctx); /* the exit status */
+    void *ctx;             /* borrowed */
+};
+
+/* client_command: reads the words, of which those that are no flags go to `words`, and runs, or
+ * prints help or what is wrong. The lists are to be freed in each case. */
+int client_command(const struct client_command *command, int argc, char **argv,
+                   struct arg_list *words);
 
 /* client_failure: what to say of a transfer that failed: libcurl's detailed text, else its general
  * one. */

@@ -3,8 +3,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 
-#include "base/err.h"
-
 #include <errno.h>
 #include <stdio.h>
 
@@ -120,8 +118,9 @@ out:
     return exit_status;
 }
 
-static int run(const struct publish *p)
+static int run(void *ctx)
 {
+    const struct publish *p = ctx;
     struct buf data = {0};
     int status = 0;
     if (p->data && strcmp(p->data, "-") != 0)
@@ -135,8 +134,9 @@ static int run(const struct publish *p)
 }
 
 /* NULL, or what is wrong with how we were called. */
-static const char *take_words(struct publish *p, const struct arg_list *words)
+static const char *take_words(void *ctx, const struct arg_list *words)
 {
+    struct publish *p = ctx;
     if (words->count != 1)
         return words->count ? "expected one channel" : "expected a channel";
     p->channel = words->items[0];
@@ -155,30 +155,19 @@ int cli_publish(int argc, char **argv)
         {"once", "ID",
          "publish just once however often it is tried with this ID (durable channels)", ARG_TEXT,
          &p.once},
-        {"url", "U", "the gateway (SLUICE_URL, else http://127.0.0.1:8080)", ARG_TEXT,
-         &p.client.url},
-        {"cacert", "FILE", "trust this PEM file's CAs and no others", ARG_TEXT, &p.client.cacert},
-        {"unix", "PATH", "connect to the gateway by this socket", ARG_TEXT, &p.client.unix_path},
-        {"key", "K", "the API key (better SLUICE_KEY: other users see arguments)", ARG_TEXT,
-         &p.client.key},
+        CLIENT_FLAGS(p.client),
     };
-    const size_t count = sizeof table / sizeof *table;
     struct arg_list words = {0};
-    struct buf text = {0};
-    int status = 2;
-    int err = args_parse(table, count, argc, argv, &words, &text);
-    const char *wrong = err ? buf_cstr(&text) : take_words(&p, &words);
-    if (err == ERR_NOT_FOUND) {
-        args_help(table, count, &text);
-        status = printf("%s%s", usage, buf_cstr(&text)) < 0;
-    } else if (wrong) {
-        fprintf(stderr, "sluice publish: %s (see sluice publish --help)\n", wrong);
-    } else {
-        curl_global_init(CURL_GLOBAL_DEFAULT);
-        status = run(&p);
-        curl_global_cleanup();
-    }
+    const struct client_command command = {
+        .name = "publish",
+        .usage = usage,
+        .table = table,
+        .count = sizeof(table) / sizeof(table[0]),
+        .wrong = take_words,
+        .run = run,
+        .ctx = &p,
+    };
+    int status = client_command(&command, argc, argv, &words);
     args_list_free(&words);
-    buf_free(&text);
     return status;
 }

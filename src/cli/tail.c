@@ -5,7 +5,6 @@
 #include "cli/tail_line.h"
 #include "cli/tail_stream.h"
 
-#include "base/err.h"
 #include "base/random.h"
 
 #include <errno.h>
@@ -196,8 +195,9 @@ static void create_parser(struct tail *t)
     }
 }
 
-static int follow(struct tail *t)
+static int follow(void *ctx)
 {
+    struct tail *t = ctx;
     struct buf url = {0};
     int status = 0;
     t->wake = wake_create();
@@ -219,8 +219,9 @@ static int follow(struct tail *t)
     return status;
 }
 
-static const char *wrong_words(const struct tail *t)
+static const char *wrong_words(void *ctx, const struct arg_list *words)
 {
+    const struct tail *t = ctx;
     if (!t->channels.count && !t->patterns.count)
         return "expected a channel or --pattern";
     for (size_t i = 0; i < t->channels.count; i++) {
@@ -246,30 +247,19 @@ int cli_tail(int argc, char **argv)
         {"count", "N", "end after N messages", ARG_COUNT, &t.count},
         {"idle", "SECONDS", "reconnect when nothing is heard for this long (45)", ARG_COUNT,
          &t.idle_seconds},
-        {"url", "U", "the gateway (SLUICE_URL, else http://127.0.0.1:8080)", ARG_TEXT,
-         &t.client.url},
-        {"cacert", "FILE", "trust this PEM file's CAs and no others", ARG_TEXT, &t.client.cacert},
-        {"unix", "PATH", "connect to the gateway by this socket", ARG_TEXT, &t.client.unix_path},
-        {"key", "K", "the API key (better SLUICE_KEY: other users see arguments)", ARG_TEXT,
-         &t.client.key},
+        CLIENT_FLAGS(t.client),
     };
-    const size_t count = sizeof table / sizeof *table;
-    struct buf text = {0};
-    int status = 2;
-    int err = args_parse(table, count, argc, argv, &t.channels, &text);
-    const char *wrong = err ? buf_cstr(&text) : wrong_words(&t);
-    if (err == ERR_NOT_FOUND) {
-        args_help(table, count, &text);
-        status = printf("%s%s", usage, buf_cstr(&text)) < 0;
-    } else if (wrong) {
-        fprintf(stderr, "sluice tail: %s (see sluice tail --help)\n", wrong);
-    } else {
-        curl_global_init(CURL_GLOBAL_DEFAULT);
-        status = follow(&t);
-        curl_global_cleanup();
-    }
+    const struct client_command command = {
+        .name = "tail",
+        .usage = usage,
+        .table = table,
+        .count = sizeof(table) / sizeof(table[0]),
+        .wrong = wrong_words,
+        .run = follow,
+        .ctx = &t,
+    };
+    int status = client_command(&command, argc, argv, &t.channels);
     args_list_free(&t.channels);
     args_list_free(&t.patterns);
-    buf_free(&text);
     return status;
 }

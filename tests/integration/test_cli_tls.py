@@ -4,19 +4,9 @@ import subprocess
 
 import pytest
 
-from harness import tls
 from harness.gateway import binary
 from harness.process import clean_env, until
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return tls.Pair(tmp_path_factory.mktemp("pair"), "one")
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    return tls.Pair(tmp_path_factory.mktemp("other"), "two")
+from harness.tls import other, pair  # noqa: F401
 
 
 @pytest.fixture

@@ -8,14 +8,10 @@ import pytest
 from harness import http, http2, tls
 from harness.http2 import Client, Setting
 from harness.process import until
+from harness.tls import pair  # noqa: F401
 
 MEGABYTE = 1 << 20
 ENHANCE_YOUR_CALM, CANCEL, REFUSED_STREAM, NO_ERROR, PROTOCOL_ERROR = 11, 8, 7, 0, 1
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return tls.Pair(tmp_path_factory.mktemp("pair"), "one")
 
 
 @pytest.fixture

@@ -19,19 +19,10 @@ from harness import http, tls
 from harness.gateway import REPORTS, binary
 from harness.process import clean_env, until
 from harness.sse import Stream
+from harness.tls import other, pair  # noqa: F401
 
 MEGABYTE = 1 << 20
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    return tls.Pair(tmp_path_factory.mktemp("pair"), "one")
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    return tls.Pair(tmp_path_factory.mktemp("other"), "two")
 
 
 @pytest.fixture

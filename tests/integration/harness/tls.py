@@ -4,6 +4,8 @@ import os
 import ssl
 import subprocess
 
+import pytest
+
 KEYS = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], "rsa": ["rsa:2048"]}
 
 
@@ -24,6 +26,18 @@ class Pair:
     def der(self):
         with open(self.cert, encoding="ascii") as file:
             return ssl.PEM_cert_to_DER_cert(file.read())
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Of the gateway."""
+    return Pair(tmp_path_factory.mktemp("pair"), "one")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Of somebody else."""
+    return Pair(tmp_path_factory.mktemp("other"), "two")
 
 
 def client(*pairs, version=None):
