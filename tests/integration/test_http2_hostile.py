@@ -208,7 +208,10 @@ def test_a_peer_that_vanishes_at_any_moment_leaves_no_trace(scene):
 
 
 def test_random_bytes_behind_the_preface_end_that_connection_alone(scene):
-    chance = random.Random(int(os.environ.get("SLUICE_SEED", "3")))
+    seed = os.environ.get("SLUICE_SEED", "3")
+    seed = random.SystemRandom().randrange(1 << 31) if seed == "random" else int(seed)
+    print(f"SLUICE_SEED={seed}")  # pytest shows it when the test fails
+    chance = random.Random(seed)
     for n in range(200):
         client = connect(scene)
         kind = chance.choice([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, chance.randrange(256)])
