@@ -179,7 +179,7 @@ def test_an_idle_gateway_uses_next_to_no_cpu(shared_redis, start_gateway, start_
     time.sleep(3)
     assert cpu_seconds(gateway.child.pid) - before < 0.3
     crowd.close()
-    time.sleep(1)
+    gateway.wait_metric("sluice_connections", 0, 10)
     before = cpu_seconds(gateway.child.pid)
     time.sleep(2)
     assert cpu_seconds(gateway.child.pid) - before < 0.2, "closed clients are still being served"

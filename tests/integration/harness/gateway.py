@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from . import http
-from .process import clean_env, spawn, until
+from .process import clean_env, listens_at, spawn, until
 from .sse import Stream
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,7 +72,7 @@ class Gateway:
             found = re.findall(r"listening on \[?(127\.0\.0\.\d+|::1)\]?:(\d+)", self.log())
             self.addresses = [(host, int(port)) for host, port in found]
             self.ports = [port for _, port in self.addresses]
-            return len(self.ports) == tcp and all(os.path.exists(p) for p in unix)
+            return len(self.ports) == tcp and all(listens_at(self.child.pid, p) for p in unix)
 
         until(listening, 20, "the gateway to listen")
         self.address = self.addresses[0] if tcp else unix[0]

@@ -50,6 +50,14 @@ def stays(predicate, seconds, what="the condition", step=0.05):
         time.sleep(step)
 
 
+def listens_at(pid, path):
+    """Whether somebody listens at a unix socket, as the process's network sees it; a file alone may be left over."""
+    accepts = "00010000"  # __SO_ACCEPTCON
+    with open(f"/proc/{pid}/net/unix", encoding="utf-8", errors="replace") as sockets:
+        lines = [line.split(None, 7) for line in sockets]
+    return any(line[3] == accepts and line[7].strip() == path for line in lines if len(line) == 8)
+
+
 def memory(pid, field="VmRSS"):
     """Bytes of a process's memory: VmRSS now, VmHWM at its highest since reset_peak."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:

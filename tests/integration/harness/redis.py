@@ -1,6 +1,8 @@
 """A private redis-server: its own port, its own directory, nothing written to disk."""
 
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,10 +13,43 @@ from .process import spawn, until
 from .resp import RedisError, Resp
 
 
+def _ports():
+    """
+    Ports that the kernel gives to nobody by itself: one of those that it draws from could go to a connection
+    of another test before a server has taken it, or while a Redis that was killed is away.
+    """
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as given:
+        first, last = (int(word) for word in given.read().split())
+    ports = list(range(max(2048, first - 20000), first)) or list(range(last + 1, 65536))
+    random.shuffle(ports)  # any is as good, and two test runs at a time seldom try the same
+    return itertools.cycle(ports)
+
+
+_candidates = _ports()
+_taken = []  # sockets, as long as this process lives
+
+
+def _take(port):
+    """
+    Whether the port is ours and free. An abstract unix socket of its name says that it is ours, as other
+    processes of the tests take ports too: it lives in the network namespace, as ports do, and ends with us.
+    """
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0sluice-test-port-{port}")
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("127.0.0.1", port))
+    except OSError:
+        claim.close()
+        return False
+    _taken.append(claim)
+    return True
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of the loopback that is nobody else's until this process ends."""
+    return next(port for port in itertools.islice(_candidates, 20000) if _take(port))
 
 
 class Redis:
