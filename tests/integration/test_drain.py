@@ -146,11 +146,11 @@ def test_publishes_in_flight_are_answered(redis, start_gateway):
 
 @pytest.mark.threads
 def test_open_streams_get_a_retry_of_their_own_and_end_spread_over_drain_seconds(start_gateway):
-    gateway = start_gateway(drain_seconds=3, stream={"retry_ms": 1000})
+    gateway = start_gateway(drain_seconds=6, stream={"retry_ms": 1000})
     streams = {s.sock: s for s in (gateway.subscribe("spread") for _ in range(60))}
-    began = time.monotonic()
     gateway.child.terminate()
-    ended = {}
+    gateway.wait_log("draining for 6 s")
+    began, ended = time.monotonic(), {}
     while len(ended) < len(streams):
         ready, _, _ = select.select([s for s in streams if s not in ended], [], [], 8)
         assert ready, f"only {len(ended)} have ended"
@@ -162,10 +162,10 @@ def test_open_streams_get_a_retry_of_their_own_and_end_spread_over_drain_seconds
     last = [s.seen[-1] for s in streams.values()]
     assert all(isinstance(item, Retry) and 1 <= item.ms <= 3000 for item in last)
     assert len({item.ms for item in last}) > 20, "each has its own"
-    assert max(ended.values()) < 3 + 1.5
+    assert max(ended.values()) < 6 + 3
     times = sorted(ended.values())
-    assert all(b - a < 1.5 for a, b in zip([0.5, *times], times)), f"no pause as long as all: {times}"
-    assert times[10] < times[-10] - 0.5, f"some in each part of the time: {times}"
+    assert all(b - a < 4 for a, b in zip([0, *times], times)), f"no pause as long as all: {times}"
+    assert times[10] < times[-10] - 1, f"some in each part of the time: {times}"
     gateway.stop()
 
 
