@@ -9,6 +9,8 @@ from harness.process import until
 # ThreadSanitizer keeps shadow memory a socket; the promise is counted in full under the asan build.
 STREAMS = int(os.environ.get("SLUICE_TEST_STREAMS", "2000"))
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.threads
 @pytest.mark.deadline(120)
