@@ -170,6 +170,7 @@ def test_tail_prints_a_line_for_each_message(fake, tail):
     gateway.acts = [gateway.hold(stream(wrapped("a", "one\ntwo"), wrapped("b", '{"n":1}', "new", "7-0")))]
     follower = tail("a", "b", "--url", gateway.url)
     follower.prints("a one\\ntwo", 'b #7-0 [new] {"n":1}')
+    follower.says("sluice tail: connected")  # the two pipes are read apart
     assert follower.err == ["sluice tail: connected"]
 
 
