@@ -124,6 +124,11 @@ class Redis:
         self._hang_up()
         self._end(signal.SIGKILL)
 
+    def shut_down(self):
+        """As an operator does: it writes what it has to, and ends."""
+        self._hang_up()
+        self._end(signal.SIGTERM)
+
     def stop(self):
         """Freezes it: the kernel still accepts, nobody answers."""
         self.child.send_signal(signal.SIGSTOP)
