@@ -50,7 +50,7 @@ void bus_take(struct bus *bus, uint32_t worker, struct bus_request *request);
 /* bus_heard: a message on a channel that was listened to. */
 void bus_heard(struct bus *bus, struct span channel, struct span payload);
 
-/* bus_broker: the store came or went. */
+/* bus_broker: the store came or went; also that it came anew: it may know nothing of before. */
 void bus_broker(struct bus *bus, bool up);
 
 /* bus_tick: does what is due; when to call again, monotonic microseconds; 0: never. */

@@ -23,6 +23,7 @@ struct core_hooks {
     void (*bus)(void *ctx, uint32_t worker, struct bus_request *request); /* takes it over */
     /* a message on a channel that core_listen asked for; borrowed for the call */
     void (*internal)(void *ctx, struct span channel, struct span payload);
+    /* it came or went; up once more where it is another dataset than it was, or an older one */
     void (*broker)(void *ctx, bool up);
     void *ctx; /* borrowed */
 };

@@ -89,6 +89,8 @@ void core_subscribe(struct core *core, struct msg *m);
 void core_unsubscribe(struct core *core, struct msg *m);
 /* core_reconsider: the namespaces have changed: what may be durable now is heard from now on. */
 void core_reconsider(struct core *core, struct topic *t);
+/* core_tell_bus: hooks.broker. */
+void core_tell_bus(struct core *core, bool up);
 /* core_linger: leaves topics that were unwanted long enough; when the next is due, 0 for never. */
 uint64_t core_linger(struct core *core, uint64_t now);
 

@@ -96,6 +96,7 @@ static void on_dataset(struct core *core, const struct broker_dataset *s)
                  s->verdict == DATASET_NEW ? "another dataset" : "it lost messages");
         forget_all(core, s->clock);
         tell_all(core, from, s->clock);
+        core_tell_bus(core, true); /* peers that it knew are forgotten with the rest */
     }
 #endif
     d->state = DURABLE_WAITING;

@@ -218,6 +218,12 @@ static void post_broker(struct core *core, const char *why)
     }
 }
 
+void core_tell_bus(struct core *core, bool up)
+{
+    if (core->options.hooks.broker)
+        core->options.hooks.broker(core->options.hooks.ctx, up);
+}
+
 static void on_up(void *ctx)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
@@ -232,8 +238,7 @@ static void on_up(void *ctx)
     }
     post_broker(core, "");
     durable_up(core);
-    if (core->options.hooks.broker)
-        core->options.hooks.broker(core->options.hooks.ctx, true);
+    core_tell_bus(core, true);
 }
 
 /* One on its way out is out: it goes, or is asked for again when somebody came meanwhile. */
@@ -261,8 +266,7 @@ static void on_down(void *ctx, const char *why)
     core->up = false;
     metrics_set(&core->options.metrics->redis_up, 0);
     durable_down(core);
-    if (core->options.hooks.broker)
-        core->options.hooks.broker(core->options.hooks.ctx, false);
+    core_tell_bus(core, false);
     drop_leaving(core);
     for (int kind = 0; kind < 2; kind++) {
         size_t cursor = 0;

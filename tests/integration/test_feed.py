@@ -126,6 +126,48 @@ def test_a_redis_that_came_back_empty_is_a_flush_for_open_feeds(gateway, redis):
     assert peer.ack().status == 200, "its session is announced again"
 
 
+def test_a_redis_that_was_emptied_is_a_flush_for_open_feeds_whose_sessions_go_on(gateways, redis):
+    peers = [Peer(g, name).begin() for g, name in zip(gateways, ("app-1", "app-2"))]
+    ok(invalidate(gateways[0], keys=["k"]))
+    for peer in peers:
+        assert peer.next().event == "invalidate" and peer.ack().status == 200
+    redis.cli("FLUSHALL")
+    for peer in peers:
+        event = peer.next(15)
+        assert (event.event, event.json()) == ("flush", {"reason": "redis"})
+
+    def listed():
+        return {p["name"] for p in gateways[0].get("/api/peers").json()["peers"]} == {"app-1", "app-2"}
+    until(listed, 10, "the peers to be known again")
+    settle(gateways[0], redis)
+    answer = invalidate(gateways[0], "?wait=all&timeout_ms=300", keys=["after"])
+    assert answer.status == 202 and sorted(answer.json()["pending"]) == ["app-1", "app-2"]
+    for peer in peers:
+        while peer.next().json().get("keys") != ["after"]:
+            pass
+        assert peer.ack().status == 200
+    assert invalidate(gateways[1], "?wait=all", keys=["x"], origin="app-1").json()["pending"] == ["app-2"]
+
+
+@pytest.mark.parametrize("cut", ["subscriber", "connections", "restart"])
+def test_a_redis_that_lost_nothing_is_no_flush(start_redis, start_gateway, cut):
+    redis = start_redis(appendonly="yes", appendfsync="always")
+    gateway = start_gateway(redis)
+    peer = Peer(gateway, "app-1").begin()
+    begin = ok(invalidate(gateway, keys=["first"]))["id"]
+    call = ("FCALL", "sluice_invalidate", 1, "sluice:", '{"keys":["unheard"]}')
+    if cut == "restart":
+        redis.restart()
+        redis.cli(*call)
+    else:
+        redis.pipeline([("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")] * (cut == "connections") +
+                       [("CLIENT", "KILL", "TYPE", "pubsub"), call])
+    assert peer.next().id == begin
+    event = peer.next(15)
+    assert (event.event, event.json().get("keys")) == ("invalidate", ["unheard"])
+    until(lambda: peer.ack().status == 200, 10, "its session to go on")
+
+
 def test_a_feed_that_opens_while_redis_is_away_begins_when_it_is_back(gateway, redis):
     redis.kill()
     gateway.wait_log("lost|away|refused|closed", 5)
