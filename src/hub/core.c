@@ -16,6 +16,7 @@ struct core *core_create(const struct core_options *options)
     glob_escape(&core->prefix[TOPIC_PATTERN], span_of(options->channel_prefix));
     core->topics = topics_create(options->workers);
     core->overflowed = mem_zalloc(options->workers * sizeof(*core->overflowed));
+    core->posted = mem_zalloc((size_t)options->workers * 2 * sizeof(*core->posted));
     list_init(&core->lingering);
     list_init(&core->leaving);
     list_init(&core->tickets);
@@ -32,6 +33,7 @@ void core_destroy(struct core **core)
     durable_fini(c);
     topics_destroy(&c->topics);
     mem_free(c->overflowed);
+    mem_free(c->posted);
     buf_free(&c->prefix[TOPIC_CHANNEL]);
     buf_free(&c->prefix[TOPIC_PATTERN]);
     buf_free(&c->full_name);

@@ -27,6 +27,7 @@ struct core {
     uint32_t workers_stopped;
     uint32_t settings_due; /* answers to MSG_SETTINGS that are still to come */
     bool *overflowed;      /* owned: per worker: some slot has `lost` set */
+    uint64_t *posted;      /* owned: per worker and form: the last publication that was posted */
     struct durable durable;
     struct buf full_name, data, wrap, sse; /* scratch */
 };
@@ -37,6 +38,12 @@ struct span core_full_name(struct core *core, enum topic_kind kind, struct span 
 
 /* core_strip: takes the prefix off the broker's name; false when it is not there. */
 bool core_strip(const struct core *core, enum topic_kind kind, struct span *name);
+
+/* core_part_name: the broker's name of one part of a topic. Borrowed scratch. core_topic_meant: the
+ * topic that such a name means, and which part of it; NULL. */
+struct span core_part_name(struct core *core, const struct topic *t, enum topic_part part);
+struct topic *core_topic_meant(struct core *core, enum topic_kind kind, struct span full,
+                               enum topic_part *part);
 
 /* One publication on its way to the lanes. */
 struct fanout {
@@ -93,6 +100,14 @@ void core_reconsider(struct core *core, struct topic *t);
 void core_tell_bus(struct core *core, bool up);
 /* core_linger: leaves topics that were unwanted long enough; when the next is due, 0 for never. */
 uint64_t core_linger(struct core *core, uint64_t now);
+
+/* covers.c */
+/* cover_place: whether a new pattern is asked of the broker, or rides on t->cover. That may be new:
+ * then it has no parts yet. */
+void cover_place(struct core *core, struct topic *t);
+/* cover_release: t rides on nothing any more, and counts for nothing. Its cover, when nobody else
+ * rides on that, else NULL. */
+struct topic *cover_release(struct core *core, struct topic *t);
 
 /* publishing.c */
 void core_publish(struct core *core, struct msg *m);

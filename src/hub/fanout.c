@@ -28,7 +28,7 @@ static bool is_the_copy(struct core *core, struct span channel, struct span patt
         return false;
     LIST_FOREACH (n, topics_patterns(core->topics)) {
         const struct topic *t = LIST_ENTRY(n, struct topic, node);
-        if (t->confirmed & PART_PLAIN && topic_matches(t, channel))
+        if (t->confirmed & PART_PLAIN && !t->cover && topic_matches(t, channel))
             return span_eq(topic_span(t), pattern);
     }
     return false;
@@ -88,7 +88,8 @@ static void post_slot(struct core *core, struct fanout *f, struct topic *t, uint
                            .pub = core->pubs,
                            .id = f->id,
                            .channel = f->channel_hash,
-                           .latest = f->latest};
+                           .latest = f->latest,
+                           .again = core->posted[slot] == core->pubs};
     struct downlink *down = &core->options.downlinks[worker];
     f->posted = true;
     /* While a gap is owed nothing overtakes it: the gap says where the hole is. */
@@ -96,6 +97,8 @@ static void post_slot(struct core *core, struct fanout *f, struct topic *t, uint
         core_tell_lost(core, worker);
     if (core->overflowed[worker] || !downlink_post_frame(down, &e))
         owe(core, t, slot, f->id != 0);
+    else
+        core->posted[slot] = core->pubs;
 }
 
 static void post_topic(struct core *core, struct fanout *f, struct topic *t)

@@ -82,12 +82,17 @@ static bool lane_takes(const struct frame_lane *lane, uint64_t bytes)
     uint64_t waiting = posted - atomic_load(&lane->taken); /* seq_cst: see frame_lane_post */
     if (waiting == 0)
         return true;
-    return waiting < LANE_ENTRIES && lane_bytes(lane) + bytes <= lane->byte_limit;
+    return waiting < LANE_ENTRIES && (bytes == 0 || lane_bytes(lane) + bytes <= lane->byte_limit);
+}
+
+static uint64_t entry_bytes(const struct lane_entry *e)
+{
+    return e->again ? 0 : e->frame->len;
 }
 
 bool frame_lane_post(struct frame_lane *lane, const struct lane_entry *e)
 {
-    uint64_t bytes = e->frame->len;
+    uint64_t bytes = entry_bytes(e);
     if (!lane_takes(lane, bytes)) {
         atomic_store(&lane->starved, true);
         /* The worker may have emptied it between the look and the flag: then nobody would say so.
@@ -135,7 +140,7 @@ void frame_lane_done(struct frame_lane *lane)
 {
     uint64_t taken = atomic_load_explicit(&lane->taken, memory_order_relaxed);
     struct lane_entry *e = &lane->ring[taken % LANE_ENTRIES];
-    uint64_t bytes = e->frame->len;
+    uint64_t bytes = entry_bytes(e);
     frame_unref(e->frame);
     *e = (struct lane_entry){0};
     atomic_fetch_add_explicit(&lane->taken_bytes, bytes, memory_order_release);

@@ -48,6 +48,7 @@ struct lane_entry {
     uint64_t id;               /* of a durable message; 0: it is ephemeral */
     uint64_t channel;          /* stands for the channel's name; 0: not a message */
     bool latest; /* a slow stream of this channel needs just the newest message of it */
+    bool again;  /* the publication's frame was posted before, for another topic: it counts once */
 };
 
 enum { LANE_ENTRIES = 4096 };

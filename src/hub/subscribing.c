@@ -9,50 +9,6 @@
 
 #include <assert.h>
 
-struct span core_full_name(struct core *core, enum topic_kind kind, struct span name)
-{
-    buf_reset(&core->full_name);
-    if (!span_is(name, FEED_CHANNEL))
-        buf_span(&core->full_name, buf_view(&core->prefix[kind]));
-    buf_span(&core->full_name, name);
-    return buf_view(&core->full_name);
-}
-
-bool core_strip(const struct core *core, enum topic_kind kind, struct span *name)
-{
-    size_t n = core->prefix[kind].len;
-    if (span_is(*name, FEED_CHANNEL))
-        return true;
-    if (name->len < n || (n && memcmp(name->ptr, core->prefix[kind].data, n) != 0))
-        return false;
-    *name = span_make(name->ptr + n, name->len - n);
-    return true;
-}
-
-/* The topic that the broker's name of it means, and which part of it; NULL. */
-static struct topic *topic_meant(struct core *core, enum topic_kind kind, struct span full,
-                                 enum topic_part *part)
-{
-    size_t n = strlen(NOTICE_PREFIX);
-    *part = span_starts(full, NOTICE_PREFIX) ? PART_NOTES : PART_PLAIN;
-    if (*part == PART_NOTES)
-        full = span_make(full.ptr + n, full.len - n);
-    return core_strip(core, kind, &full) ? topics_find(core->topics, kind, full) : NULL;
-}
-
-/* The broker's name of one part of a topic. Borrowed scratch. */
-static struct span part_name(struct core *core, const struct topic *t, enum topic_part part)
-{
-    if (part == PART_PLAIN)
-        return core_full_name(core, t->kind, topic_span(t));
-    buf_reset(&core->full_name);
-    buf_str(&core->full_name, NOTICE_PREFIX);
-    if (!span_is(topic_span(t), FEED_CHANNEL))
-        buf_span(&core->full_name, buf_view(&core->prefix[t->kind]));
-    buf_span(&core->full_name, topic_span(t));
-    return buf_view(&core->full_name);
-}
-
 static uint32_t slot_worker(uint32_t slot)
 {
     return slot / 2;
@@ -72,22 +28,48 @@ static void count_topics(struct core *core)
     metrics_set(&core->options.metrics->patterns, topics_count(core->topics, TOPIC_PATTERN));
 }
 
+/* The last one left: the subscription is kept a while, since a page reload is the usual reason. */
+static void topic_unwanted(struct core *core, struct topic *t)
+{
+    if (t->streams || t->riders || t->state == TOPIC_LEAVING || list_linked(&t->linger))
+        return;
+    t->linger_until_us = clock_mono_us(core->options.clock) + core->options.linger_us;
+    list_append(&core->lingering, &t->linger);
+}
+
 static void topic_drop(struct core *core, struct topic *t)
 {
+    struct topic *cover = cover_release(core, t);
     durable_topic_out(core, t);
     durable_topic_gone(core, t);
     topics_remove(core->topics, t);
     count_topics(core);
+    if (cover)
+        topic_unwanted(core, cover);
+}
+
+static void topic_active(struct core *core, struct topic *t);
+
+/* What its cover has confirmed is confirmed for it. */
+static void topic_follow(struct core *core, struct topic *t)
+{
+    const struct topic *cover = t->cover;
+    if (t->state == TOPIC_ACTIVE || cover->state != TOPIC_ACTIVE || t->wanted & ~cover->confirmed)
+        return;
+    t->confirmed = t->wanted;
+    topic_active(core, t);
 }
 
 static void topic_ask(struct core *core, struct topic *t)
 {
     t->state = core->up ? TOPIC_ASKED : TOPIC_OFF;
-    if (!core->broker)
+    if (t->cover)
+        topic_follow(core, t);
+    if (!core->broker || t->cover)
         return;
     for (int part = PART_PLAIN; part <= PART_NOTES; part++)
         if (t->wanted & part & ~t->confirmed)
-            core->broker->ops->subscribe(core->broker, t->kind, part_name(core, t, part));
+            core->broker->ops->subscribe(core->broker, t->kind, core_part_name(core, t, part));
 }
 
 /* Which parts are wanted: notices too where there may be durable messages. */
@@ -112,25 +94,20 @@ void core_reconsider(struct core *core, struct topic *t)
         return;
     if (t->state == TOPIC_ACTIVE)
         t->state = TOPIC_ASKED;
-    if (core->broker)
-        core->broker->ops->subscribe(core->broker, t->kind, part_name(core, t, PART_NOTES));
-}
-
-/* The last one left: the subscription is kept a while, since a page reload is the usual reason. */
-static void topic_unwanted(struct core *core, struct topic *t)
-{
-    t->linger_until_us = clock_mono_us(core->options.clock) + core->options.linger_us;
-    list_append(&core->lingering, &t->linger);
+    if (t->cover)
+        topic_follow(core, t);
+    else if (core->broker)
+        core->broker->ops->subscribe(core->broker, t->kind, core_part_name(core, t, PART_NOTES));
 }
 
 static void topic_leave(struct core *core, struct topic *t)
 {
     enum topic_kind kind = t->kind;
-    unsigned parts = t->wanted;
+    unsigned parts = t->cover ? 0 : t->wanted;
     struct buf names[2] = {{0}, {0}};
-    buf_span(&names[0], part_name(core, t, PART_PLAIN));
-    buf_span(&names[1], part_name(core, t, PART_NOTES));
-    if (!core->up || t->refused) {
+    buf_span(&names[0], core_part_name(core, t, PART_PLAIN));
+    buf_span(&names[1], core_part_name(core, t, PART_NOTES));
+    if (!core->up || t->refused || t->cover) {
         topic_drop(core, t);
     } else {
         /* Until the broker confirms: messages may still be on their way. */
@@ -153,16 +130,29 @@ static void post_refused(struct core *core, const struct topic *t, uint32_t slot
     downlink_post(&core->options.downlinks[slot_worker(slot)], m);
 }
 
+/* A new one is added, and the cover it may ride on, if that is new too. */
+static struct topic *topic_add(struct core *core, enum topic_kind kind, struct span name)
+{
+    struct topic *t = topics_add(core->topics, kind, name);
+    topic_parts(core, t);
+    cover_place(core, t);
+    if (t->cover && t->cover->state != TOPIC_LEAVING)
+        list_remove(&t->cover->linger);
+    if (t->cover && !t->cover->wanted) {
+        topic_parts(core, t->cover);
+        topic_ask(core, t->cover);
+    }
+    count_topics(core);
+    return t;
+}
+
 void core_subscribe(struct core *core, struct msg *m)
 {
     struct span name = span_of(m->text);
     struct topic *t = topics_find(core->topics, m->kind, name);
     bool fresh = !t;
-    if (fresh) {
-        t = topics_add(core->topics, m->kind, name);
-        topic_parts(core, t);
-        count_topics(core);
-    }
+    if (fresh)
+        t = topic_add(core, m->kind, name);
     /* One on its way out is asked for again when its end is confirmed: asked before, the broker
      * would never say when that was, and which copies come meanwhile would not be known. */
     if (t->state != TOPIC_LEAVING)
@@ -192,8 +182,7 @@ void core_unsubscribe(struct core *core, struct msg *m)
         post_topic(core, MSG_TOPIC_GONE, slot, t->slots[slot].token);
         t->slots[slot] = (struct topic_slot){0};
     }
-    if (t->streams == 0 && t->state != TOPIC_LEAVING)
-        topic_unwanted(core, t);
+    topic_unwanted(core, t);
 }
 
 uint64_t core_linger(struct core *core, uint64_t now)
@@ -247,7 +236,7 @@ static void topic_left(struct core *core, struct topic *t)
     list_remove(&t->linger);
     t->leaving = 0;
     t->confirmed = 0;
-    if (t->streams)
+    if (t->streams || t->riders)
         topic_ask(core, t);
     else
         topic_drop(core, t);
@@ -281,6 +270,16 @@ static void on_down(void *ctx, const char *why)
     post_broker(core, why);
 }
 
+static void each_rider(struct core *core, const struct topic *cover,
+                       void (*fn)(struct core *core, struct topic *t))
+{
+    LIST_FOREACH (n, topics_patterns(core->topics)) {
+        struct topic *t = LIST_ENTRY(n, struct topic, node);
+        if (cover->riders && t->cover == cover)
+            fn(core, t);
+    }
+}
+
 /* All parts are confirmed. */
 static void topic_active(struct core *core, struct topic *t)
 {
@@ -300,13 +299,14 @@ static void topic_active(struct core *core, struct topic *t)
             post_topic(core, MSG_TOPIC_READY, slot, t->slots[slot].token);
     if (t->wanted & PART_NOTES)
         durable_topic_active(core, t, had);
+    each_rider(core, t, topic_follow);
 }
 
 static void on_subscribed(void *ctx, enum topic_kind kind, struct span full)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
     enum topic_part part;
-    struct topic *t = topic_meant(core, kind, full, &part);
+    struct topic *t = core_topic_meant(core, kind, full, &part);
     if (!t)
         return;
     t->confirmed |= part;
@@ -326,16 +326,23 @@ static void on_unsubscribed(void *ctx, enum topic_kind kind, struct span full)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
     enum topic_part part;
-    struct topic *t = topic_meant(core, kind, full, &part);
+    struct topic *t = core_topic_meant(core, kind, full, &part);
     if (t)
         part_left(core, t, part);
+}
+
+/* The broker will not have its cover; maybe it will have the pattern itself. */
+static void topic_alone(struct core *core, struct topic *t)
+{
+    (void)cover_release(core, t);
+    topic_ask(core, t);
 }
 
 static void on_refused(void *ctx, enum topic_kind kind, struct span full, const char *why)
 {
     struct core *core = CAST_CHECKED(struct core, ctx, CORE_MAGIC);
     enum topic_part part;
-    struct topic *t = topic_meant(core, kind, full, &part);
+    struct topic *t = core_topic_meant(core, kind, full, &part);
     if (!t)
         return;
     if (t->state == TOPIC_LEAVING) {
@@ -349,6 +356,8 @@ static void on_refused(void *ctx, enum topic_kind kind, struct span full, const 
     for (uint32_t slot = 0; slot < core->options.workers * 2; slot++)
         if (t->slots[slot].count)
             post_refused(core, t, slot);
+    each_rider(core, t, topic_alone);
+    topic_unwanted(core, t);
 }
 
 static void on_fence(void *ctx, struct span epoch, uint64_t clock, uint64_t floor)

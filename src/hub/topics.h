@@ -50,8 +50,12 @@ struct topic {
     bool index_asked; /* it was there when the look-up that is under way began */
     bool mixed;       /* a durable pattern that may also match ephemeral channels */
     bool had; /* was confirmed before the broker went: a gap is owed at the next confirmation */
-    char *refused;   /* owned; why the broker will not have it; NULL */
-    uint32_t prefix; /* patterns: how many leading bytes are literal */
+    char *refused;       /* owned; why the broker will not have it; NULL */
+    struct topic *cover; /* borrowed: the one by which the broker's copies come; NULL: itself */
+    uint32_t riders;     /* topics that have this one as their cover */
+    uint32_t above;      /* see covers.c */
+    bool counted;        /* likewise */
+    uint32_t prefix;     /* patterns: how many leading bytes are literal */
     uint32_t name_len;
     char *name;                /* owned, NUL-terminated; without the channel prefix */
     struct topic_slot slots[]; /* [worker * 2 + wrapped] */
