@@ -197,18 +197,17 @@ static bool admit_query(struct exchange *x)
 static uint64_t body_limit(const struct exchange *x)
 {
     uint64_t limit = exchange_worker(x)->options->body_bytes;
-    bool wanted = x->req.method == HTTP1_POST || limit < UNASKED_BODY_BYTES;
-    return wanted ? limit : UNASKED_BODY_BYTES;
+    uint64_t own = x->route ? x->route->body_bytes : 0;
+    uint64_t most = x->req.method == HTTP1_POST ? own : UNASKED_BODY_BYTES;
+    return most && most < limit ? most : limit;
 }
 
 static bool admit_body(struct exchange *x)
 {
     uint64_t limit = body_limit(x);
     if (x->req.content_length > limit) {
-        exchange_error(x, 413, "the body of %llu bytes is over %s (%llu)",
-                       (unsigned long long)x->req.content_length,
-                       x->req.method == HTTP1_POST ? "body_bytes" : "what this method may have",
-                       (unsigned long long)limit);
+        exchange_error(x, 413, "the body of %llu bytes is over %llu (limits.body_bytes at most)",
+                       (unsigned long long)x->req.content_length, (unsigned long long)limit);
         return false;
     }
     if (x->req.expect_continue && (x->req.chunked || x->req.content_length)) {

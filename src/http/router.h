@@ -17,6 +17,7 @@ struct route {
     void (*run)(struct exchange *x);
     /* answers with what the bus has answered; NULL: as it comes */
     void (*done)(struct exchange *x, const struct bus_request *answer);
+    uint64_t body_bytes; /* what its body may have; 0: limits.body_bytes */
 };
 
 /* router_find: NULL when nothing is there. */

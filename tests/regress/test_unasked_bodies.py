@@ -42,6 +42,17 @@ def test_strangers_with_bodies_that_nobody_asked_for_cost_no_memory(start_gatewa
         sock.close()
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_revalidation_is_not_read_to_its_end_when_it_is_larger_than_any(redis, start_gateway, chunked):
+    gateway = start_gateway(redis, invalidation={"secret": "known"})
+    head = b"POST /revalidate HTTP/1.1\r\n" + HOST
+    data = head + (b"Transfer-Encoding: chunked\r\n\r\n8001\r\n" if chunked
+                   else b"Content-Length: 32769\r\n\r\n")
+    assert http.raw(gateway.address, data, "POST").status == 413
+    body = b'{"secret":"known","path":"' + b"\\u0061" * 1024 + b'","tag":"' + b"\\u0061" * 1024 + b'"}'
+    assert gateway.post("/revalidate", body).status == 200
+
+
 def test_a_small_body_that_nobody_asked_for_is_passed_over(gateway):
     with http.Connection(gateway.address) as connection:
         assert connection.request("GET", "/healthz", body=b"x" * 4096).status == 200
