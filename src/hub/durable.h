@@ -103,8 +103,9 @@ struct durable {
     uint64_t checked;      /* the last fence up to which the index told nothing new */
     uint64_t checks;       /* the number of the index look-up under way */
     /* Replay */
-    struct list waiting; /* struct waiter */
-    bool look;           /* something changed that a waiting replay may have waited for */
+    _Atomic uint64_t alive; /* bytes of all durable frames and slices that anybody holds */
+    struct list waiting;    /* struct waiter */
+    bool look;              /* something changed that a waiting replay may have waited for */
     bool pumping;
     bool hurry; /* one of them waits for a fence */
     uint64_t turn;
@@ -214,6 +215,13 @@ void replay_restart(struct core *core);
 
 /* replay_read.c: what replays need of the broker. */
 enum { FILL_BYTES = 4 << 20 }; /* beyond which a fill goes on without its beginning */
+/*
+ * replay_share: how much may be read, or given out in one slice, when that is a part of the room
+ * that is left for what streams hold beyond the rings (options.replay_bytes again), from `least`
+ * to `most` bytes. Clients that read slowly keep their slices for as long: very many of them get
+ * small ones.
+ */
+uint64_t replay_share(const struct core *core, uint64_t part, uint64_t least, uint64_t most);
 /* replay_want: h is to reach back to `after`; begins with replay_fetch, unless
  * replay_want_nothing comes before it. */
 void replay_want(struct core *core, struct history *h, uint64_t after);

@@ -15,7 +15,9 @@ static struct frame *make_frame(struct core *core, struct span channel,
     own.id = span_make(text, event_id_format(text, id));
     if (own.event.len == 0)
         own.event.ptr = NULL;
-    return core_frame(core, channel, &own, wrapped, born_us);
+    struct frame *f = core_frame(core, channel, &own, wrapped, born_us);
+    frame_count(f, &core->durable.alive);
+    return f;
 }
 
 /* The plain form says all of a message but the kind of its line ends, and the name "message". */

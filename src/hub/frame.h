@@ -17,11 +17,16 @@ struct frame {
                          makes the frame, before it is shared */
     uint64_t born_us; /* monotonic: when the message arrived; 0: a comment or control event, no
                          message */
+    _Atomic uint64_t *total; /* borrowed: its bytes are counted there; NULL */
     char bytes[];
 };
 
 /* frame_create: copies; the caller owns one reference. */
 struct frame *frame_create(struct span bytes, uint64_t born_us);
+
+/* frame_count: adds its bytes to *total until it is freed, on whatever thread; total outlives it.
+ * Does nothing for one that is counted. The thread that made it, which holds a reference. */
+void frame_count(struct frame *f, _Atomic uint64_t *total);
 
 static inline struct frame *frame_ref(struct frame *f)
 {

@@ -83,6 +83,8 @@ void replay_slice_free(struct replay_slice *s)
         return;
     for (size_t i = 0; i < s->count; i++)
         frame_unref(s->items[i].frame);
+    if (s->total)
+        atomic_fetch_sub_explicit(s->total, s->counted, memory_order_relaxed);
     mem_free(s->items);
     mem_free(s->why);
     mem_free(s);

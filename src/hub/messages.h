@@ -123,8 +123,10 @@ struct replay_slice {
     size_t count;
     uint64_t cursor; /* up to where the stream has everything when it has had this */
     bool live;
-    uint64_t told; /* for the next request */
-    char *why;     /* owned: durable channels cannot be had, for this reason; NULL */
+    uint64_t told;           /* for the next request */
+    char *why;               /* owned: durable channels cannot be had, for this reason; NULL */
+    _Atomic uint64_t *total; /* borrowed: the items are counted there, as frames are; NULL */
+    uint64_t counted;        /* bytes */
 };
 
 enum bus_kind {

@@ -96,6 +96,7 @@ void durable_release(struct core *core, struct history *h, const struct note *n)
     if (f.forms[1] && !entry.forms[1]) { /* made for a stream: the ring has it too */
         uint64_t upto;
         struct ring_entry *in_ring = history_next(h, n->id - 1, &upto);
+        frame_count(f.forms[1], &d->alive);
         if (in_ring && in_ring->id == n->id)
             history_set_wrapped(d->histories, h, in_ring, frame_ref(f.forms[1]));
     }

@@ -31,6 +31,7 @@ struct making {
     struct replay_slice *slice; /* owned */
     size_t cap_items;
     uint64_t bytes, at;
+    uint64_t most_bytes, most_last; /* of bytes; `last` until each source has begun */
     uint64_t begins; /* the last of the sources begins behind it; for others than the last
                       * messages all begin behind the waiter's `after` */
     uint64_t upto;   /* up to it nothing comes but what the sources offer */

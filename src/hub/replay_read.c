@@ -13,6 +13,7 @@ enum {
     ROUND_BYTES = 2 << 20,
     READS = 64,
     VISITS_A_READ = 64,
+    READS_IN_ROOM = 8,
 };
 
 struct fill_ref {
@@ -122,6 +123,17 @@ static bool must_wait(const struct durable *d, const struct history *h)
     return !goes_on_at(h, after) || h->fill.bytes > FILL_BYTES;
 }
 
+uint64_t replay_share(const struct core *core, uint64_t part, uint64_t least, uint64_t most)
+{
+    const struct durable *d = &core->durable;
+    uint64_t alive = atomic_load_explicit(&d->alive, memory_order_relaxed);
+    uint64_t ringed = histories_bytes(d->histories), all = core->options.replay_bytes;
+    uint64_t out = alive > ringed ? alive - ringed : 0;
+    uint64_t share = out < all ? (all - out) / part : 0;
+    share = share > least ? share : least;
+    return share < most ? share : most;
+}
+
 /* What is read for all channels at once is to have its place in the budget: beyond it the next look
  * would find nothing of it. Nor is it to be much more than the slices that are made of it, since
  * streams that are elsewhere in the logs take their turns. */
@@ -129,8 +141,9 @@ static uint64_t slice_bytes(const struct core *core)
 {
     uint64_t round = core->options.replay_bytes / 2;
     uint64_t share = (round < ROUND_BYTES ? round : ROUND_BYTES) / (core->durable.wanted_count + 1);
+    uint64_t most = replay_share(core, READS_IN_ROOM, SLICE_BYTES_LEAST, SLICE_BYTES);
     share = share > SLICE_BYTES_LEAST ? share : SLICE_BYTES_LEAST;
-    return share < SLICE_BYTES ? share : SLICE_BYTES;
+    return share < most ? share : most;
 }
 
 static void fetch(struct core *core, struct history *h)

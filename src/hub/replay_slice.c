@@ -11,6 +11,12 @@ enum {
     LAST_ITEMS = 20000,
     LAST_BYTES = 4 << 20,
     SOURCES_AN_ITEM = 8,
+    /* Where much is out already: a part of the room that is left, but so much at least. */
+    SLICES_IN_ROOM = 64,
+    SLICE_BYTES_LEAST = 16 * 1024,
+    LASTS_IN_ROOM = 16,
+    LAST_BYTES_LEAST = 64 * 1024,
+    BYTES_A_SOURCE = 8,
 };
 
 static const uint64_t NONE = UINT64_MAX;
@@ -168,9 +174,24 @@ static struct next find_next(const struct making *m, uint64_t rewound, uint64_t 
 static bool is_full(const struct making *m)
 {
     if (m->at < m->begins)
-        return m->slice->count >= LAST_ITEMS || m->bytes >= LAST_BYTES;
+        return m->slice->count >= LAST_ITEMS || m->bytes >= m->most_last;
     return m->slice->count >= later(SLICE_ITEMS, m->count / SOURCES_AN_ITEM) ||
-           m->bytes >= SLICE_BYTES;
+           m->bytes >= m->most_bytes;
+}
+
+static void set_limits(struct making *m)
+{
+    uint64_t least = later(SLICE_BYTES_LEAST, m->count * BYTES_A_SOURCE);
+    m->most_bytes = replay_share(m->core, SLICES_IN_ROOM, least, SLICE_BYTES);
+    m->most_last = replay_share(m->core, LASTS_IN_ROOM, LAST_BYTES_LEAST, LAST_BYTES);
+}
+
+/* Until its worker has given it on. */
+static void count_slice(struct making *m)
+{
+    m->slice->total = &m->core->durable.alive;
+    m->slice->counted = sizeof(*m->slice) + m->cap_items * sizeof(*m->slice->items);
+    atomic_fetch_add_explicit(m->slice->total, m->slice->counted, memory_order_relaxed);
 }
 
 static void give_first(struct making *m)
@@ -234,8 +255,10 @@ struct replay_slice *replay_slice_make(struct making *m)
 {
     m->slice = replay_slice_create(0);
     m->at = m->waiter->after;
+    set_limits(m);
     tell_in_one(m);
     fill_slice(m);
+    count_slice(m);
     m->slice->told = m->waiter->request->told;
     count(m);
     return m->slice;

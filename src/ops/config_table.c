@@ -131,8 +131,8 @@ const struct setting config_table[] = {
      .fallback = "67108864",
      .unit = "bytes",
      .help = "Memory for recent durable messages, of all channels together. Past it those of the "
-             "longest "
-             "idle channels go first, and replay reads Redis."},
+             "longest idle channels go first, and replay reads Redis. What slow clients still hold "
+             "of replays may take as much again; past that each is given 16 KiB at a time."},
     {.path = "unix.mode",
      .restart = true,
      .type = SETTING_TEXT,

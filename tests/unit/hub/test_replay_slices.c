@@ -1,6 +1,8 @@
 /* Replays in slices: how they are cut, what they cost the broker, and who goes meanwhile. */
 #include "durable_rig.h"
 
+#include "hub/core_private.h"
+
 enum { BEAT_US = 2000000, SLICE = 256 };
 
 /* The messages of all slices heard in a row must be `first` to `last`; returns the last cursor. */
@@ -114,6 +116,31 @@ static void a_replay_larger_than_the_budget_is_given_whole(void **state)
     pass(BEAT_US);
     pass(BEAT_US);
     assert_true(metrics_get(&rig.metrics.ring_bytes) <= 20000);
+}
+
+/* Each is at another place of the log, so that what they hold is nobody else's. */
+static void streams_that_take_nothing_hold_little_more_than_the_budget(void **state)
+{
+    enum { STREAMS = 60, APART = 130, BUDGET = 1 << 20, SMALL = 20 << 10 };
+    static char large[1000];
+    struct heard h;
+    rig_stop(state);
+    rig_create(&(struct rig_options){.replay_bytes = BUDGET});
+    memset(large, 'x', sizeof(large) - 1);
+    for (uint64_t id = 101; id <= 101 + STREAMS * APART; id++)
+        store("a", id, large);
+    broker_up();
+    join("a", "A");
+    run();
+    for (uint64_t i = 0; i < STREAMS; i++) {
+        ask(i + 1, REPLAY_AFTER, 100 + i * APART, "a"); /* and nobody hears the answer */
+        run();
+    }
+    assert_in_range(rig.core->durable.alive, BUDGET / 2, 2 * BUDGET + STREAMS * SMALL);
+    hears();
+    assert_in_range(rig.core->durable.alive, 0, BUDGET + SMALL);
+    replay_all(&h, REPLAY_AFTER, 100, "a");
+    assert_int_equal(h.next, 102 + STREAMS * APART);
 }
 
 static void what_is_published_while_a_stream_pulls_comes_behind(void **state)
@@ -307,6 +334,7 @@ int main(void)
         A(large_messages_are_cut_by_their_bytes),
         A(a_log_of_several_reads_is_given_whole),
         A(a_replay_larger_than_the_budget_is_given_whole),
+        A(streams_that_take_nothing_hold_little_more_than_the_budget),
         A(what_is_published_while_a_stream_pulls_comes_behind),
         A(what_is_lost_while_a_stream_pulls_is_told),
         A(two_messages_of_one_id_are_never_in_two_slices),
