@@ -269,6 +269,7 @@ static void observe(struct bus *bus, uint64_t us)
 {
     struct metrics *m = bus->options.metrics;
     metrics_add(&m->applied, 1);
+    metrics_observe(&m->applied_in, us);
     if (us <= 10000)
         metrics_add(&m->applied_10ms, 1);
     if (us <= 100000)

@@ -227,7 +227,7 @@ static uint32_t fan_out(struct worker *w, uint64_t end)
     w->batching = false;
     uint64_t now = n ? worker_now_us(w) : 0;
     for (uint32_t i = 0; i < n; i++)
-        metrics_latency(w->metrics, now > born[i] ? now - born[i] : 0);
+        metrics_observe(&w->metrics->latency, now > born[i] ? now - born[i] : 0);
     return n;
 }
 

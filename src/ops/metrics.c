@@ -24,18 +24,29 @@ static const struct metric_row rows[] = {
 
 enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 
-static const double latency_bounds[METRICS_LATENCY_BUCKETS] = {
+/* With the deadlines of /api/stats among them: 10 ms, 100 ms, 1 s and 10 s. */
+static const double bounds[METRICS_LATENCY_BUCKETS] = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 10};
 
-static const char latency_name[] = "sluice_publish_to_write_seconds";
+static const struct histogram_row {
+    const char *name, *help;
+    size_t offset; /* into struct metrics */
+} histograms[] = {
+    {"sluice_publish_to_write_seconds",
+     "From a message's arrival to its last write of the first pass, once for each worker.",
+     offsetof(struct metrics, latency)},
+    {"sluice_invalidation_applied_seconds",
+     "From an invalidation accepted here to its confirmation, once for each peer.",
+     offsetof(struct metrics, applied_in)},
+};
 
-void metrics_latency(struct metrics *m, uint64_t us)
+void metrics_observe(struct metrics_histogram *h, uint64_t us)
 {
     size_t i = 0;
-    while (i < METRICS_LATENCY_BUCKETS && (double)us > latency_bounds[i] * 1e6)
+    while (i < METRICS_LATENCY_BUCKETS && (double)us > bounds[i] * 1e6)
         i++;
-    metrics_add(&m->latency[i], 1);
-    metrics_add(&m->latency_sum_us, us);
+    metrics_add(&h->counts[i], 1);
+    metrics_add(&h->sum_us, us);
 }
 
 static uint64_t sum_at(const struct metrics *const *threads, size_t n, size_t offset)
@@ -48,13 +59,17 @@ static uint64_t sum_at(const struct metrics *const *threads, size_t n, size_t of
     return sum;
 }
 
-static void latency_sums(const struct metrics *const *threads, size_t n,
-                         uint64_t counts[METRICS_LATENCY_BUCKETS + 1], double *sum)
+static void render_histogram(struct buf *out, const struct histogram_row *r,
+                             const struct metrics *const *threads, size_t n)
 {
+    uint64_t counts[METRICS_LATENCY_BUCKETS + 1];
+    size_t at = r->offset + offsetof(struct metrics_histogram, counts);
     for (size_t b = 0; b <= METRICS_LATENCY_BUCKETS; b++)
-        counts[b] = sum_at(threads, n,
-                           offsetof(struct metrics, latency) + b * sizeof(atomic_uint_fast64_t));
-    *sum = (double)sum_at(threads, n, offsetof(struct metrics, latency_sum_us)) / 1e6;
+        counts[b] = sum_at(threads, n, at + b * sizeof(atomic_uint_fast64_t));
+    double sum =
+        (double)sum_at(threads, n, r->offset + offsetof(struct metrics_histogram, sum_us)) / 1e6;
+    prom_head(out, r->name, PROM_HISTOGRAM, r->help);
+    prom_histogram(out, r->name, bounds, counts, METRICS_LATENCY_BUCKETS, sum);
 }
 
 static uint64_t resident_bytes(void)
@@ -97,13 +112,8 @@ void metrics_render(struct buf *out, const struct metrics *const *threads, size_
             prom_head(out, r->name, r->type, r->help);
         prom_value(out, r->name, r->label ? labels : NULL, (double)sum_at(threads, n, r->offset));
     }
-    uint64_t counts[METRICS_LATENCY_BUCKETS + 1];
-    double sum;
-    latency_sums(threads, n, counts, &sum);
-    prom_head(
-        out, latency_name, PROM_HISTOGRAM,
-        "From a message's arrival to its last write of the first pass, once for each worker.");
-    prom_histogram(out, latency_name, latency_bounds, counts, METRICS_LATENCY_BUCKETS, sum);
+    for (size_t i = 0; i < sizeof(histograms) / sizeof(histograms[0]); i++)
+        render_histogram(out, &histograms[i], threads, n);
     render_process(out);
 }
 

@@ -123,13 +123,18 @@
 
 enum { METRICS_LATENCY_BUCKETS = 12 };
 
+/* Times, in the same buckets for all. */
+struct metrics_histogram {
+    atomic_uint_fast64_t counts[METRICS_LATENCY_BUCKETS + 1]; /* not cumulated; the last is +Inf */
+    atomic_uint_fast64_t sum_us;
+};
+
 struct metrics {
 #define METRICS_FIELD(field, type, name, label, value, help) atomic_uint_fast64_t field;
     METRICS(METRICS_FIELD)
 #undef METRICS_FIELD
-    /* publish to write: not cumulated; the last one is +Inf */
-    atomic_uint_fast64_t latency[METRICS_LATENCY_BUCKETS + 1];
-    atomic_uint_fast64_t latency_sum_us;
+    struct metrics_histogram latency;    /* a message's arrival to its write */
+    struct metrics_histogram applied_in; /* an invalidation accepted to a peer's confirmation */
 };
 
 /* Only the owning thread calls these; a plain load and store, since nobody else writes. */
@@ -149,8 +154,8 @@ static inline uint64_t metrics_get(const atomic_uint_fast64_t *field)
     return atomic_load_explicit(field, memory_order_relaxed);
 }
 
-/* metrics_latency: one observation of publish to write, in microseconds. */
-void metrics_latency(struct metrics *m, uint64_t us);
+/* metrics_observe: one more of a histogram, in microseconds. */
+void metrics_observe(struct metrics_histogram *h, uint64_t us);
 
 /* metrics_render: the sums over `n` threads, as Prometheus text, with process facts at the end. */
 void metrics_render(struct buf *out, const struct metrics *const *threads, size_t n);
