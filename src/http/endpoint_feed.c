@@ -49,6 +49,8 @@ void endpoint_feed(struct exchange *x)
     read_resume(x, &options);
     if (exchange_worker(x)->draining)
         stream_busy(x, "the gateway is being drained");
+    else if (conn_too_many(x->conn)) /* an EventSource would give up for good on a 503 */
+        stream_busy(x, conn_too_many(x->conn));
     else
         feed_open(x, &options);
 }

@@ -298,6 +298,9 @@ void endpoint_published(struct worker *w, struct msg *m)
     }
     if (!r->single)
         buf_byte(&out, ']');
-    exchange_json(x, status, buf_view(&out));
+    exchange_reply(x, &(struct reply){.status = status,
+                                      .type = "application/json",
+                                      .body = buf_view(&out),
+                                      .headers = status == 503 ? "Retry-After: 1\r\n" : NULL});
     buf_free(&out);
 }

@@ -202,8 +202,11 @@ def test_publishing_while_redis_is_away_is_503_with_the_reason(redis, start_gate
     gateway.wait_log(AWAY)
     for response in (gateway.post("/publish/a", "x"),
                      gateway.post("/publish", {"channel": "a", "data": 1})):
-        assert response.status == 503
+        assert response.status == 503 and response.header("retry-after")
         assert "redis" in response.error().lower()
+    batch = gateway.post("/publish", [{"channel": c, "data": 1} for c in "ab"])
+    assert batch.status == 503 and batch.header("retry-after")
+    assert [(a["channel"], "error" in a) for a in batch.json()] == [("a", True), ("b", True)]
     redis.start()
     gateway.wait_log(READY, 15, times=2)
     until(lambda: gateway.post("/publish/a", "x").status == 200, 5, "publishing to work again")
