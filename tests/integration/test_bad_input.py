@@ -59,7 +59,9 @@ METHODS = [
     ("DELETE", "/events", "GET"), ("POST", "/events", "GET"), ("PUT", "/publish/a", "POST"),
     ("GET", "/publish/a", "POST"), ("GET", "/publish", "POST"), ("POST", "/healthz", "GET"),
     ("POST", "/readyz", "GET"), ("DELETE", "/metrics", "GET"), ("PATCH", "/api/stats", "GET"),
-    ("POST", "/api/channels", "GET"), ("POST", "/", "GET"),
+    ("POST", "/api/channels", "GET"), ("POST", "/", "GET"), ("POST", "/api/events", "GET"),
+    ("GET", "/invalidate", "POST"), ("POST", "/invalidations", "GET"), ("GET", "/invalidations/ack", "POST"),
+    ("GET", "/revalidate", "POST"), ("PUT", "/webhooks/cms", "POST"), ("DELETE", "/api/peers", "GET"),
 ]
 
 

@@ -1,6 +1,10 @@
 """Pages of other origins."""
 
+import hashlib
+
 import pytest
+
+from harness import http
 
 PAGE = "https://shop.example"
 PREFLIGHT = {"Origin": PAGE, "Access-Control-Request-Method": "GET",
@@ -72,6 +76,48 @@ def test_errors_carry_the_cors_headers_too(exact):
     """Else the page sees a network error where the answer says what was wrong."""
     response = exact.get("/events?channel=a*b", {"Origin": PAGE})
     assert response.status == 400
+    assert response.header("access-control-allow-origin") == PAGE
+
+
+ERRORS = {
+    401: ("POST", "/publish/a", {}, b"x"),
+    403: ("GET", "/events?channel=sluice.x", {}, None),
+    404: ("GET", "/nothing", {}, None),
+    405: ("DELETE", "/events", {}, None),
+    413: ("POST", "/publish/a", {"Authorization": "Bearer k", "Content-Length": "2000000"}, b""),
+    501: ("GET", "/invalidations?peer=a", {"Authorization": "Bearer k"}, None),
+}
+
+
+@pytest.mark.parametrize("status", ERRORS)
+def test_errors_of_every_kind_carry_them(start_gateway, status):
+    key = {"name": "k", "sha256": hashlib.sha256(b"k").hexdigest(), "scopes": ["publish:*", "peer"]}
+    gateway = start_gateway(open=False, cors={"origins": [PAGE]}, keys=[key])
+    method, target, headers, body = ERRORS[status]
+    response = gateway.request(method, target, {"Origin": PAGE, **headers}, body)
+    assert response.status == status and response.error()
+    assert response.header("access-control-allow-origin") == PAGE
+    assert response.header("access-control-allow-credentials") == "true"
+    assert response.header("vary") == "Origin" and response.header("cache-control") == "no-store"
+
+
+def test_a_body_that_does_not_come_in_time_is_told_to_the_page(start_gateway):
+    gateway = start_gateway(cors={"origins": [PAGE]}, limits={"request_seconds": 1})
+    head = http.request_bytes(gateway.address, "POST", "/publish/a", {"Origin": PAGE, "Content-Length": "5"})
+    response = http.raw(gateway.address, head)
+    assert response.status == 408 and response.error()
+    assert response.header("access-control-allow-origin") == PAGE
+
+
+def test_what_is_refused_for_now_is_told_to_the_page(start_redis, start_gateway):
+    redis = start_redis()
+    gateway = start_gateway(redis, cors={"origins": [PAGE]}, limits={"connections": 1})
+    gateway.subscribe("a")
+    busy = gateway.stream("/events", {"Origin": PAGE})
+    assert busy.response.header("access-control-allow-origin") == PAGE
+    assert busy.rest()[-1].event == "sluice.busy"
+    response = gateway.post("/publish/a", "x", {"Origin": PAGE})
+    assert response.status == 503 and response.header("retry-after")
     assert response.header("access-control-allow-origin") == PAGE
 
 

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from harness import http2
+from harness import http, http2
 from harness.peer import Peer, invalidate, settle
 from harness.process import until
-from harness.sse import Closed
+from harness.sse import Closed, Event, Parser, Retry
 
 
 @pytest.fixture
@@ -34,6 +34,15 @@ def test_a_new_peer_is_told_to_begin_empty_and_then_every_invalidation(gateway):
     assert (event.event, event.id) == ("invalidate", ident)
     assert event.json() == {"keys": ["k"], "tags": ["t"], "paths": ["/p"], "patterns": ["x*"],
                             "origin": "", "cause": "api"}
+
+
+def test_a_feed_has_the_headers_of_a_stream_and_a_retry(gateway):
+    peer = Peer(gateway, "app-1").begin()
+    assert {name: peer.stream.response.header(name) for name in
+            ("content-type", "cache-control", "x-accel-buffering", "connection")} == {
+        "content-type": "text/event-stream", "cache-control": "no-cache, no-transform",
+        "x-accel-buffering": "no", "connection": "close"}
+    assert isinstance(peer.stream.seen[0], Retry)
 
 
 def test_the_backend_that_calls_the_function_reaches_peers_too(gateway, redis):
@@ -234,6 +243,48 @@ def test_a_drained_gateway_sends_its_peers_away_and_the_next_one_takes_them_up(g
     ok(invalidate(two, keys=["meanwhile"]))
     again = Peer(two, "app-1", peer.last_id).begin(resumed=True)
     assert again.next().json()["keys"] == ["meanwhile"]
+
+
+def test_a_drained_feed_is_told_when_to_come_back_and_has_all_until_its_end(redis, start_gateway):
+    gateway, other = start_gateway(redis, drain_seconds=2), start_gateway(redis)
+    late = http.connect(gateway.address)
+    asked = http.request_bytes(gateway.address, "GET", "/invalidations?peer=late")
+    late.sendall(asked[:20])
+    peers = [Peer(gateway, f"app-{n}").begin() for n in range(8)]
+    posts = [http.connect(gateway.address) for _ in range(8)]  # half a request each
+    for sock in posts:
+        data = http.request_bytes(gateway.address, "POST", "/invalidate", body=b'{"keys":["in flight"]}')
+        sock.sendall(data[:-5])
+    gateway.wait_metric("sluice_sockets", 18)
+    gateway.streams = []
+    gateway.child.terminate()
+    gateway.wait_log("draining for 2 s")
+    sent = []
+    for sock in posts:
+        sock.sendall(data[-5:])
+        with sock, sock.makefile("rb") as file:
+            sent.append(ok(http.read_response(file, "POST"))["id"])
+    late.sendall(asked[20:])
+    with late, late.makefile("rb") as file:
+        assert http.read_head(file).status == 200
+        assert Parser().feed(file.read())[-1].event == "sluice.busy"
+    for peer in peers:
+        items = peer.stream.rest(8)
+        assert isinstance(items[-1], Retry)
+        got = [i.id for i in items if isinstance(i, Event) and i.event == "invalidate"]
+        assert got == sent[:len(got)]
+        again = Peer(other, peer.name, got[-1] if got else peer.last_id).begin(resumed=True)
+        assert [again.next().id for _ in range(8 - len(got))] == sent[len(got):]
+    gateway.stop()
+
+
+def test_a_feed_beyond_the_limit_of_connections_is_told_busy_as_a_stream_is(redis, start_gateway):
+    gateway = start_gateway(redis, limits={"connections": 1})
+    kept = Peer(gateway, "app-1").begin()
+    items = gateway.stream("/invalidations?peer=app-2").rest()
+    assert isinstance(items[0], Retry) and items[-1].event == "sluice.busy"
+    assert kept.ack().status == 200, "a peer can always confirm"
+    assert gateway.post("/invalidate", b'{"keys":["a"]}').status == 503
 
 
 @pytest.mark.threads

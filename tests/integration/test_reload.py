@@ -71,6 +71,23 @@ def test_a_reload_takes_new_namespaces_for_streams_that_are_open_too(shared_redi
     assert stream.message() == Event("allowed", "x")
 
 
+def test_a_reload_makes_channels_durable_and_back_for_streams_that_are_open(shared_redis, alone, name):
+    gateway = alone(shared_redis)
+    stream = gateway.subscribe(name)
+    plainly(gateway.reload(namespaces=[{"match": name, "history": {}}]))
+    on_every_worker(gateway, lambda: "id" in gateway.post(f"/publish/{name}", "x").json())
+    last = gateway.post(f"/publish/{name}", "last").json()["id"]
+    got = stream.message()
+    while got.data != "last":
+        got = stream.message()
+    assert got.id == last
+    behind = gateway.stream(f"/events?channel={name}&last=1&live=0")
+    assert behind.message().id == last
+    plainly(gateway.reload(namespaces=[]))
+    on_every_worker(gateway, lambda: "receivers" in gateway.post(f"/publish/{name}", "plain").json())
+    until(lambda: stream.message().id is None, 5, "an ephemeral message")
+
+
 def test_a_reload_takes_new_cors_origins(alone):
     gateway = alone(cors={"origins": ["https://old.example"]})
     origin = [("Origin", "https://new.example")]

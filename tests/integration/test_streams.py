@@ -275,8 +275,17 @@ def test_the_base_path_moves_every_endpoint(start_gateway):
     stream = gateway.stream("/live/events?channel=b").subscribed()
     assert gateway.post("/live/publish/b", "x").status == 200
     assert stream.data(1) == ["x"]
-    assert gateway.get("/live/healthz").status == 200
-    assert gateway.get("/events").status == 404
+    targets = {"GET": ["/", "/healthz", "/readyz", "/metrics", "/api/stats", "/api/channels", "/api/events"],
+               "POST": ["/publish/b", "/invalidate", "/revalidate", "/webhooks/a", "/invalidations/ack"],
+               "DELETE": ["/events", "/api/peers", "/invalidations"]}
+    for method, paths in targets.items():
+        for path in paths:
+            assert gateway.request(method, path, body=b"x").status == 404, path
+            if path not in ("/api/events", "/revalidate", "/webhooks/a"):  # endless, or not configured
+                status = gateway.request(method, "/live" + path, body=b"x").status
+                assert status in ((405,) if method == "DELETE" else (200, 501)), (path, status)
+    assert "invalidation.secret" in gateway.post("/live/revalidate").error()
+    assert "webhook" in gateway.post("/live/webhooks/a").error()
 
 
 def test_a_client_that_leaves_is_noticed(gateway):

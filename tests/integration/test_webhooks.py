@@ -138,6 +138,17 @@ def test_a_delivery_that_is_sent_again_is_accepted_once(gateway, peer, name, hoo
     assert [peer.next().id, peer.next().id] == [ids[0], last]
 
 
+def test_a_delivery_that_is_sent_again_to_another_gateway_is_accepted_once(gateway, peer, name, start_gateway,
+                                                                           shared_redis):
+    other = start_gateway(shared_redis, invalidation={"secret": SECRET, "webhooks": WEBHOOKS})
+    body = body_for(name)
+    ids = [g.post("/webhooks/cms", body, headers_of("cms", github, body, name)).json()["id"]
+           for g in (gateway, other, gateway)]
+    assert len(set(ids)) == 1
+    last = other.post("/webhooks/shop", BODY, shopify(BODY)).json()["id"]
+    assert [peer.next().id, peer.next().id] == [ids[0], last]
+
+
 def test_paths_and_patterns_come_of_templates_too(gateway, peer, name, shared_redis):
     shared_redis.pipeline([("SET", "blog:a:1", "v"), ("SET", "blog:b:1", "v")])
     body = json.dumps({"type": "blog.updated", "data": {"slug": "a"}}).encode()

@@ -89,8 +89,10 @@ def settle(gateway, redis):
     """
     assert invalidate(gateway, keys=["settle"]).status == 200
     redis.cli("HINCRBY", "sluice:clock", "born", -20_000_000)
-    boot, before, first = redis.cli("LINDEX", "sluice:boots", 0).decode().split()
-    redis.cli("LSET", "sluice:boots", 0, f"{boot} {before} {int(first) - 20_000_000}")
+    reign = redis.cli("LINDEX", "sluice:boots", 0)  # scripts keep none
+    if reign:
+        boot, before, first = reign.decode().split()
+        redis.cli("LSET", "sluice:boots", 0, f"{boot} {before} {int(first) - 20_000_000}")
 
 
 def invalidate(gateway, query="", headers=(), **body):
