@@ -43,8 +43,8 @@ sluice_read <channel> <after id> <count> <bytes>
     by the index, "0-0" if it knows none. lost: "0-0", or the highest id up to which messages above
     `after` may be gone from the log. more: 1 when the log has further ones, else 0. previous: the
     channel's message before it, "0-0" if the index knew none. event: "" if it has none.
-sluice_invalidate <json> [tag_prefix p] [key k] [key_seconds n] [live 0|1] [announce 0|1]
-                         [recorder r]
+sluice_invalidate <json> [tag_prefix p] [key k] [key_seconds n] [live 0|1] [roll r]
+                         [announce 0|1] [recorder r]
     json: {"keys":[...],"tags":[...],"paths":[...],"patterns":[...],"origin":"","cause":"api"}, each
     member optional: 1 to 10000 names of 1 to 1024 bytes, UTF-8 without control characters; origin a
     word of at most 64 bytes without spaces; cause api, webhook or tracking. Deletes the keys, the
@@ -59,9 +59,12 @@ sluice_invalidate <json> [tag_prefix p] [key k] [key_seconds n] [live 0|1] [anno
     before are refused all the same. recorder: only while r may record (sluice_recorder), which
     this renews; else nothing is done and {"id":null,"recorder":"<who>"} is the answer. Answers
     {"id":"...","deleted":n,"tags":{"<tag>":members,...},"pending":"<id>" or null,
-     "settling":ms,"live":[peer,...]}
+     "settling":ms,"roll":"<roll>","live":[peer,...]}
     peer: {"name","gateway","session","acked":"id","opened":"id","lease":ms left}; none with live 0.
-    settling: 0, or how long peers may yet live of whom a restarted Redis no longer knows.
+    settling: 0, or how long peers may yet live of whom a restarted Redis no longer knows. roll: the
+    state of the list. Who gives the one it has is spared a list that it has: live is null while all
+    who live are on that one; some of them may have died since, and none of them can have confirmed
+    this announcement.
 sluice_flush <reason> [key k] [key_seconds n] [live 0|1] [recorder r]
     Announces event "flush", {"reason":"..."}: everything may be stale. Answers as the above.
 sluice_recorder <r> <beacon>
@@ -84,7 +87,7 @@ sluice_pending_step <pending id> <members>
     is done or never was. Anyone may call this and the next, several at once and again.
 sluice_pending_done <pending id> [live 0|1]
     When none are left: announces it and forgets it. Answers
-    {"id":"...","settling":ms,"live":[...]}
+    {"id":"...","settling":ms,"roll":"...","live":[...]}
     the same id for an hour; null for one that is not known.
 sluice_token
     Answers an id: to be taken before the source is read, for
@@ -101,11 +104,14 @@ sluice_peer_open <name> <session> <gateway> [<opened id>]
     A gateway that was cut off says again what it had opened, with the id it was answered: the
     session keeps it and what it has confirmed, and where another was opened later nothing is done
     and {"name":"...","later":"<session>"} is the answer.
-sluice_peer_ack <session> <id> [<name>]
-    The peer has confirmed all up to id: renews the lease, PUBLISHes "<name> <session> <acked>" to
-    "sluice:acks". Answers {"state":"acked","name":"...","session":"...","acked":"id","lease":ms},
+sluice_peer_acks <acks>
+    1 to 256 lines "<session> <id> <name>" or "<session> <id> -", each with its line feed: these
+    peers have confirmed all up to their ids. Renews their leases and PUBLISHes a line
+    "<name> <session> <acked>" of each, all at once, to "sluice:acks". Answers an array with an
+    object for each line:
+    {"state":"acked","name":"...","session":"...","acked":"id","lease":ms},
     {"state":"unknown"} for a session that was replaced, closed or lost, or
-    {"state":"ahead","clock":"id"} for an id that was never given.
+    {"state":"ahead","clock":"id"} for an id that was never given. These two change nothing.
 sluice_peer_close <name> <session>
     Its own word that it holds no copies: nobody waits for it any longer. PUBLISHes
     "<name> - <opened id>" to "sluice:peers". Answers {"state":"closed","name":"..."} or
@@ -129,7 +135,8 @@ Who calls them needs by ACL, beside +fcall or +evalsha: ~sluice:* &sluice:* +tim
 +set +expire +hget +hmget +hset +hdel +lpush +ltrim +lrange +xadd +xtrim +xrange +xlen +zadd +zscore
 +zrem +zrangebyscore +zrevrange +info +memory|usage.
 For the bus moreover, with the keys and the tags' sets that are invalidated (~product:* ~tag:*):
-+unlink +rename +persist +scard +smembers +sadd +spop +ttl +expireat +hlen +hkeys +hgetall +zcard.
++unlink +rename +persist +scard +smembers +sadd +spop +ttl +expireat +hlen +hkeys +hgetall +zcard
++zcount.
 
 A gateway that tracks needs on its own connections &__redis__:invalidate +client|id +client|tracking.
 
@@ -137,7 +144,7 @@ Not for Redis Cluster: the keys lie in many slots. Scripts do not roll back, so 
 writes matters throughout: what can be refused comes first.
 --]]
 
-local VERSION = 5
+local VERSION = 6
 local LARGEST_ID = 2 ^ 53 - 1 -- the numbers of Lua and of sorted sets are exact up to here
 local PUBLISHED_FIELDS = {
     event = {most_bytes = 8192},
@@ -314,6 +321,8 @@ end
 --     unsure   last, when scripts began to give ids out that no reign vouches for
 --     run      the run id of the server in which scripts last raised the floor
 --     unsaid   there while some message is not told: see say_unsaid
+--     whole    by lease_time, when the present reign or epoch began or the floor was last raised:
+--              peers that lived then may have been lost
 --
 -- Rewinds. A Redis that comes back, or a replica that is promoted, may have less than was given
 -- out: its clock stands before ids that clients have seen. Where last is below what a gateway has
@@ -406,6 +415,23 @@ local function refused(reply)
     return type(reply) == 'table' and reply.err and reply
 end
 
+-- Leases are counted by calls and not by the clock alone, of which no more than LEASE_STEP is
+-- believed between two: a clock that is set forward must not end the leases of peers that still
+-- trust their copies. Gateways keep it going by their beats; where nothing calls, leases last.
+-- sluice:steady has `passed`, the time so far, `seen`, the clock at the last call, and `roll`.
+local function lease_time(prefix, time)
+    local got = redis.call('HMGET', prefix .. 'steady', 'seen', 'passed', 'roll')
+    local seen, passed = tonumber(got[1] or ''), tonumber(got[2] or 0)
+    if seen then
+        passed = passed + math.max(0, math.min(time - seen, LEASE_STEP))
+    end
+    return passed, tonumber(got[3] or 0)
+end
+
+local function keep_lease_time(prefix, time, passed)
+    return redis.pcall('HSET', prefix .. 'steady', 'seen', integer(time), 'passed', integer(passed))
+end
+
 local function list_reign(clock, first)
     local boots = clock.prefix .. 'boots'
     local entry = clock.new_reign .. ' ' .. integer(clock.before) .. ' ' .. integer(first)
@@ -446,6 +472,9 @@ local function store_clock(clock, last)
     end
     if clock.raise then
         put(clock, 'floor', integer(last))
+    end
+    if clock.new_reign or clock.is_new or clock.raise then
+        put(clock, 'whole', integer((lease_time(clock.prefix, clock.now))))
     end
     put(clock, 'last', integer(last))
     refusal = refused(redis.pcall('HSET', clock.key, unpack(clock.set)))
@@ -617,22 +646,6 @@ local function move_or_stay(clock, last)
     return (clock.is_new or clock.raise) and refusal
 end
 
--- Leases are counted by calls and not by the clock alone, of which no more than LEASE_STEP is
--- believed between two: a clock that is set forward must not end the leases of peers that still
--- trust their copies. Gateways keep it going by their beats; where nothing calls, leases last.
-local function lease_time(prefix, time)
-    local got = redis.call('HMGET', prefix .. 'steady', 'seen', 'passed')
-    local seen, passed = tonumber(got[1] or ''), tonumber(got[2] or 0)
-    if seen then
-        passed = passed + math.max(0, math.min(time - seen, LEASE_STEP))
-    end
-    return passed, seen
-end
-
-local function keep_lease_time(prefix, time, passed)
-    return redis.pcall('HSET', prefix .. 'steady', 'seen', integer(time), 'passed', integer(passed))
-end
-
 local function beat(prefix, args)
     expect(args, 1, '<beat channel>')
     local channel = args[1]
@@ -644,10 +657,7 @@ local function beat(prefix, args)
     if refusal then
         return refusal
     end
-    local passed, seen = lease_time(prefix, clock.now)
-    if seen then
-        keep_lease_time(prefix, clock.now, passed)
-    end
+    keep_lease_time(prefix, clock.now, (lease_time(prefix, clock.now)))
     if clock.unsaid then
         say_unsaid(clock)
     end
@@ -880,6 +890,7 @@ local BUS_FIELDS = {
     key = {most_bytes = 1024},
     key_seconds = {most = 86400},
     live = {most = 1},
+    roll = {most_bytes = 64},
     announce = {most = 1},
     recorder = {most_bytes = 64},
 }
@@ -1031,7 +1042,10 @@ end
 -- JSON: names hold nothing that needs more than a backslash ---------------------------------------
 
 local function quote(text)
-    return '"' .. string.gsub(text, '["\\]', '\\%0') .. '"'
+    if string.find(text, '"', 1, true) or string.find(text, '\\', 1, true) then
+        text = string.gsub(text, '["\\]', '\\%0')
+    end
+    return '"' .. text .. '"'
 end
 
 local function json_list(names)
@@ -1055,13 +1069,19 @@ end
 --
 -- sluice:peers has "<session> <gateway> <acked> <opened>" of each name, sluice:sessions the name of
 -- each session, and sluice:leases when a name's lease ends, by lease_time.
+--
+-- The roll says which list of the living it is: it changes whenever a peer is opened, is closed or
+-- comes to life again, so while it stays the same nobody lives who did not when it became that one.
+-- That a lease ends changes nothing: who has the list knows it by itself. It is a time, so that a
+-- Redis that has lost something does not give one out again that stood for another list.
 
 local PEERS_MOST, PEERS_FORGOTTEN_AT_ONCE = 10000, 100
 local PEER_KEPT = 3600 * 1000000
+local LEASE_MS = LEASE / 1000 .. '' -- while a library is loaded there is no string.format
 
 local function read_peer(name, text)
     local session, gateway, acked, opened =
-        string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        string.match(text or '', '^(%S+) (%S+) (%S+) (%S+)$')
     return session and {name = name, session = session, gateway = gateway, acked = acked,
                         opened = opened}
 end
@@ -1070,9 +1090,8 @@ local function get_peer(prefix, name)
     return read_peer(name, redis.call('HGET', prefix .. 'peers', name) or '')
 end
 
-local function put_peer(prefix, peer)
-    local text = peer.session .. ' ' .. peer.gateway .. ' ' .. peer.acked .. ' ' .. peer.opened
-    must('HSET', prefix .. 'peers', peer.name, text)
+local function peer_text(peer)
+    return peer.session .. ' ' .. peer.gateway .. ' ' .. peer.acked .. ' ' .. peer.opened
 end
 
 local function json_peer(peer, lease)
@@ -1113,12 +1132,30 @@ local function whole_since(clock)
     return math.max(since, tonumber(string.match(entry or '', ' (%d+)$') or 0))
 end
 
--- What an announcement's answer ends with.
-local function json_live(clock, wanted)
-    local passed = lease_time(clock.prefix, clock.now)
-    local settling = math.max(0, whole_since(clock) + LEASE - math.max(clock.now, clock.last))
-    return '"settling":' .. integer(math.ceil(settling / 1000)) .. ',"live":' ..
-           (wanted and list_peers(clock.prefix, passed, passed) or '[]')
+-- How long peers may yet live that were lost with a server or a dataset: a lease from when that
+-- began, counted as leases are. So a clock that is set back does not make it longer, whatever the
+-- step, and each that is set forward takes no more than LEASE_STEP off, as it does of a lease; Redis
+-- has no other clock than the one that is set. A reign that this call has not stored begins now.
+local function settling(clock, passed)
+    local whole = tonumber(redis.call('HGET', clock.key, 'whole') or '')
+    if clock.new_reign and clock.boot ~= clock.new_reign then
+        return LEASE
+    elseif not whole or whole > passed then -- kept by an older text, or leases are counted anew
+        redis.pcall('HSET', clock.key, 'whole', integer(passed))
+        return LEASE
+    end
+    return math.max(0, whole + LEASE - passed)
+end
+
+-- What an announcement's answer ends with. known: the roll that the caller has.
+local function json_live(clock, fields, known)
+    local passed, roll = lease_time(clock.prefix, clock.now)
+    local live = '[]'
+    if fields.live == '1' then
+        live = known == integer(roll) and 'null' or list_peers(clock.prefix, passed, passed)
+    end
+    return '"settling":' .. integer(math.ceil(settling(clock, passed) / 1000)) .. ',"roll":"' ..
+           integer(roll) .. '","live":' .. live
 end
 
 local function forget_peer(prefix, name)
@@ -1148,6 +1185,12 @@ local function make_room(prefix, passed)
     end
 end
 
+local function turn_roll(prefix)
+    local time = now()
+    local _, roll = lease_time(prefix, time)
+    must('HSET', prefix .. 'steady', 'roll', integer(math.max(time, roll + 1)))
+end
+
 local function tick(prefix)
     local time = now()
     local passed = lease_time(prefix, time)
@@ -1165,6 +1208,14 @@ local function peer_opened(clock, old, peer, opened)
     peer.opened = opened and id_text(opened) or id_text(clock.last)
     peer.acked = opened and same and old.acked or '0-0'
     return peer
+end
+
+-- Redis keeps a small sorted set as a list, which each renewal of a lease walks to its end. What has
+-- had a longer name than any peer's is a tree for good.
+local function keep_leases_sorted(prefix)
+    local long = string.rep('-', WORD_BYTES + 1)
+    must('ZADD', prefix .. 'leases', '0', long)
+    must('ZREM', prefix .. 'leases', long)
 end
 
 local function peer_open(prefix, args)
@@ -1189,38 +1240,147 @@ local function peer_open(prefix, args)
         make_room(prefix, passed)
     end
     local peer = peer_opened(clock, old, {name = name, session = session, gateway = gateway}, opened)
-    put_peer(prefix, peer)
+    turn_roll(prefix)
+    must('HSET', prefix .. 'peers', name, peer_text(peer))
     must('HSET', prefix .. 'sessions', session, name)
     must('ZADD', prefix .. 'leases', integer(passed + LEASE), name)
+    keep_leases_sorted(prefix)
     redis.pcall('PUBLISH', prefix .. 'peers', name .. ' ' .. session .. ' ' .. peer.opened)
     return '{"name":' .. quote(name) .. ',"session":' .. quote(session) .. ',"opened":"' ..
-           peer.opened .. '","lease":' .. integer(LEASE / 1000) .. ',"replaced":' ..
+           peer.opened .. '","lease":' .. LEASE_MS .. ',"replaced":' ..
            (old and old.session ~= session and quote(old.session) or 'null') .. '}'
 end
 
-local function peer_ack(prefix, args)
-    if #args ~= 2 and #args ~= 3 then
-        fail('expected <session> <id> [<name>]')
+-- A block of its own, since Lua allows a text no more than 200 locals at its outermost level.
+local peer_acks
+do
+    local ACKS_MOST = 256
+
+    -- The ids of a batch are few: each is read once, into `ids`.
+    local function read_once(ids, id, what)
+        local us = ids[id]
+        if not us then
+            us = read_id(id, what)
+            ids[id] = us
+        end
+        return us
     end
-    local session, us = check_word(args[1], 'the session'), read_id(args[2], 'the id')
-    local name = args[3] or redis.call('HGET', prefix .. 'sessions', session)
-    local peer = name and get_peer(prefix, name)
-    if not peer or peer.session ~= session then
-        return '{"state":"unknown"}'
+
+    local function read_acks(text, ids)
+        local acks, bytes = {}, 0
+        for session, id, name in string.gmatch(text, '(%S+) (%S+) (%S+)\n') do
+            bytes = bytes + #session + #id + #name + 3
+            acks[#acks + 1] = {session = session, id = id, us = read_once(ids, id, 'the id'),
+                               name = name ~= '-' and name}
+        end
+        if bytes ~= #text or #acks < 1 or #acks > ACKS_MOST then
+            fail('expected 1 to ' .. ACKS_MOST .. ' lines "<session> <id> <name or ->"')
+        end
+        return acks
     end
-    local last = tonumber(redis.call('HGET', prefix .. 'clock', 'last') or 0)
-    if us > last then
-        return '{"state":"ahead","clock":"' .. id_text(last) .. '"}'
+
+    -- Sets the names of those who did not say theirs.
+    local function find_names(prefix, acks)
+        local nameless, sessions = {}, {}
+        for _, ack in ipairs(acks) do
+            if not ack.name then
+                nameless[#nameless + 1] = ack
+                sessions[#sessions + 1] = ack.session
+            end
+        end
+        local names = sessions[1] and redis.call('HMGET', prefix .. 'sessions', unpack(sessions))
+        for i, ack in ipairs(nameless) do
+            ack.name = names[i]
+        end
     end
-    local passed = tick(prefix)
-    if us > read_id(peer.acked, 'acked') then
-        peer.acked = args[2]
-        put_peer(prefix, peer)
+
+    -- By name: those that are known.
+    local function find_peers(prefix, acks)
+        local found, names = {}, {}
+        for _, ack in ipairs(acks) do
+            if ack.name and found[ack.name] == nil then
+                found[ack.name] = false
+                names[#names + 1] = ack.name
+            end
+        end
+        local texts = names[1] and redis.call('HMGET', prefix .. 'peers', unpack(names))
+        for i, name in ipairs(names) do
+            found[name] = texts[i] and read_peer(name, texts[i])
+        end
+        return found
     end
-    must('ZADD', prefix .. 'leases', integer(passed + LEASE), name)
-    redis.pcall('PUBLISH', prefix .. 'acks', name .. ' ' .. session .. ' ' .. peer.acked)
-    return '{"state":"acked","name":' .. quote(name) .. ',"session":' .. quote(session) ..
-           ',"acked":"' .. peer.acked .. '","lease":' .. integer(LEASE / 1000) .. '}'
+
+    -- What each confirmation is answered, and of which peers they are good.
+    local function judge_acks(acks, ids, found, last)
+        local said, good = {}, {}
+        for i, ack in ipairs(acks) do
+            local peer = found[ack.name]
+            if not peer or peer.session ~= ack.session then
+                said[i] = '{"state":"unknown"}'
+            elseif ack.us > last then
+                said[i] = '{"state":"ahead","clock":"' .. id_text(last) .. '"}'
+            else
+                if ack.us > read_once(ids, peer.acked, 'acked') then
+                    peer.acked, peer.moved = ack.id, true
+                end
+                good[#good + 1] = peer
+                said[i] = '{"state":"acked","name":' .. quote(peer.name) .. ',"session":' ..
+                          quote(peer.session) .. ',"acked":"' .. peer.acked .. '","lease":' ..
+                          LEASE_MS .. '}'
+            end
+        end
+        return said, good
+    end
+
+    local function store_acks(prefix, good)
+        local peers = {}
+        for _, peer in ipairs(good) do
+            if peer.moved then
+                peers[#peers + 1], peers[#peers + 2] = peer.name, peer_text(peer)
+            end
+        end
+        if #peers > 0 then
+            must('HSET', prefix .. 'peers', unpack(peers))
+        end
+    end
+
+    -- The roll changes where one whose lease had lapsed lives again: then more live than before.
+    local function renew(prefix, good, passed)
+        local key, after = prefix .. 'leases', '(' .. integer(passed)
+        local ends, leases = integer(passed + LEASE), {}
+        for i, peer in ipairs(good) do
+            leases[2 * i - 1], leases[2 * i] = ends, peer.name
+        end
+        local lived = redis.call('ZCOUNT', key, after, '+inf')
+        must('ZADD', key, unpack(leases))
+        if redis.call('ZCOUNT', key, after, '+inf') > lived then
+            turn_roll(prefix)
+        end
+    end
+
+    local function tell_acks(prefix, good)
+        local lines = {}
+        for i, peer in ipairs(good) do
+            lines[i] = peer.name .. ' ' .. peer.session .. ' ' .. peer.acked
+        end
+        redis.pcall('PUBLISH', prefix .. 'acks', table.concat(lines, '\n'))
+    end
+
+    function peer_acks(prefix, args)
+        expect(args, 1, '<acks>')
+        local ids = {}
+        local acks = read_acks(args[1], ids)
+        find_names(prefix, acks)
+        local last = tonumber(redis.call('HGET', prefix .. 'clock', 'last') or 0)
+        local said, good = judge_acks(acks, ids, find_peers(prefix, acks), last)
+        if #good > 0 then
+            local passed = tick(prefix)
+            store_acks(prefix, good)
+            renew(prefix, good, passed)
+            tell_acks(prefix, good)
+        end
+        return '[' .. table.concat(said, ',') .. ']'
+    end
 end
 
 local function peer_close(prefix, args)
@@ -1229,6 +1389,7 @@ local function peer_close(prefix, args)
     if not peer or peer.session ~= args[2] then
         return '{"state":"unknown"}'
     end
+    turn_roll(prefix)
     forget_peer(prefix, args[1])
     redis.pcall('PUBLISH', prefix .. 'peers', args[1] .. ' - ' .. peer.opened)
     return '{"state":"closed","name":' .. quote(args[1]) .. '}'
@@ -1665,14 +1826,15 @@ local function finish(clock, fields, done)
     if key then
         must('SET', key, done, 'EX', fields.key_seconds)
     end
-    return done .. ',' .. json_live(clock, fields.live == '1') .. '}'
+    return done .. ',' .. json_live(clock, fields, fields.roll) .. '}'
 end
 
--- What a call with this key was answered first, but with the peers of now.
+-- What a call with this key was answered first, but with the peers of now, all of them: they may
+-- have confirmed it since.
 local function answered(prefix, fields)
     local key = key_of(prefix, fields.key)
     local done = key and redis.call('GET', key)
-    return done and done .. ',' .. json_live(open_clock(prefix), fields.live == '1') .. '}'
+    return done and done .. ',' .. json_live(open_clock(prefix), fields) .. '}'
 end
 
 local function announce_only(prefix, body, fields)
@@ -1687,7 +1849,7 @@ end
 
 local function invalidate(prefix, args)
     local fields = read_bus_fields(args, 2, '<json> [tag_prefix p] [key k] [key_seconds n] ' ..
-                                            '[live 0|1] [announce 0|1] [recorder r]')
+                                            '[live 0|1] [roll r] [announce 0|1] [recorder r]')
     local body = read_body(args[1])
     for i, key in ipairs(body.keys) do
         if is_ours(prefix, key) then
@@ -1800,7 +1962,7 @@ local function pending_done(prefix, args)
     fields.key = 'pending ' .. args[1]
     if count == 0 then
         return answered(prefix, fields) or
-               '{"id":null,' .. json_live(open_clock(prefix), fields.live == '1') .. '}'
+               '{"id":null,' .. json_live(open_clock(prefix), fields) .. '}'
     end
     for i = 1, count do
         if redis.call('SCARD', tomb(prefix, args[1], i)) > 0 then
@@ -1828,7 +1990,7 @@ local BUS_FUNCTIONS = {
     'sluice_token', take_token, ALLOW_OOM,
     'sluice_fill', fill, NO_FLAGS,
     'sluice_peer_open', peer_open, ALLOW_OOM,
-    'sluice_peer_ack', peer_ack, ALLOW_OOM,
+    'sluice_peer_acks', peer_acks, ALLOW_OOM,
     'sluice_peer_close', peer_close, ALLOW_OOM,
     'sluice_peers', peers, NO_WRITES,
 }

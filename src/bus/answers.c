@@ -53,21 +53,34 @@ uint64_t answer_id(struct span json, const char *name)
     return id;
 }
 
-void answer_each(struct span json, const char *name, void (*fn)(void *ctx, struct span element),
-                 void *ctx)
+static bool read_all(struct json_reader *r, void (*fn)(void *ctx, struct span element), void *ctx)
 {
-    struct json_reader r;
     struct buf element = {0};
-    if (!find(&r, json, name) || json_read_peek(&r) != JSON_ARRAY)
-        return;
-    json_read_enter(&r);
-    while (json_read_element(&r)) {
+    if (json_read_peek(r) != JSON_ARRAY)
+        return false;
+    json_read_enter(r);
+    while (json_read_element(r)) {
         buf_reset(&element);
-        json_read_value(&r, &element);
-        if (!r.error)
+        json_read_value(r, &element);
+        if (!r->error)
             fn(ctx, buf_view(&element));
     }
     buf_free(&element);
+    return true;
+}
+
+bool answer_each(struct span json, const char *name, void (*fn)(void *ctx, struct span element),
+                 void *ctx)
+{
+    struct json_reader r;
+    return find(&r, json, name) && read_all(&r, fn, ctx);
+}
+
+void answer_all(struct span json, void (*fn)(void *ctx, struct span element), void *ctx)
+{
+    struct json_reader r;
+    json_read_begin(&r, json);
+    (void)read_all(&r, fn, ctx);
 }
 
 void bus_reply(struct bus *bus, uint32_t worker, struct bus_request *request, int status,

@@ -26,15 +26,6 @@ static struct awaited *find(const struct job *j, const char *name)
                             : NULL;
 }
 
-static struct awaited *add(struct job *j)
-{
-    if (j->awaited_count == j->awaited_room) {
-        j->awaited_room = j->awaited_room ? 2 * j->awaited_room : 16;
-        j->awaited = mem_realloc(j->awaited, j->awaited_room * sizeof(*j->awaited));
-    }
-    return &j->awaited[j->awaited_count++];
-}
-
 /* Its own invalidations a peer has applied before it announced them. */
 static bool is_origin(const struct job *j, const char *name)
 {
@@ -44,35 +35,46 @@ static bool is_origin(const struct job *j, const char *name)
     return strcmp(name, j->origin) == 0;
 }
 
-static void await_peer(void *ctx, struct span peer)
+static void set_room(struct job *j, size_t room)
 {
-    struct job *j = ctx;
-    struct buf name = {0};
-    if (answer_field(peer, "name", &name) && name.len <= PEER_NAME &&
-        !is_origin(j, buf_cstr(&name))) {
-        struct awaited *w = add(j);
-        *w = (struct awaited){.lease_us = bus_now(j->bus) + answer_number(peer, "lease") * ms_us};
-        snprintf(w->name, sizeof(w->name), "%s", buf_cstr(&name));
-        w->acked = answer_id(peer, "acked") >= j->id ||
-                   peers_acked(j->bus, w->name, j->called_us) >= j->id;
-    }
-    buf_free(&name);
+    j->bus->room += room - j->room;
+    j->room = room;
 }
 
-static bool all_acked(const struct job *j)
+bool await_admit(struct bus *bus, struct job *j)
 {
-#ifdef SLUICE_MUTANT_early_answer
+    size_t room = bus->roll.count ? bus->roll.count : 1;
+    if (bus->room + room > AWAITED_MOST)
+        return false;
+    set_room(j, room);
     return true;
-#endif
-    for (size_t i = 0; i < j->awaited_count; i++)
-        if (!j->awaited[i].acked)
-            return false;
-    return true;
+}
+
+static void add(struct job *j, size_t at, const struct living *l)
+{
+    struct awaited *w = &j->awaited[at];
+    *w = (struct awaited){.lease_us = l->lease_us};
+    snprintf(w->name, sizeof(w->name), "%s", l->name);
+    w->acked = l->acked >= j->id || peers_acked(j->bus, l->name, j->called_us) >= j->id;
+    j->unacked += !w->acked;
+}
+
+static void add_roll(struct job *j, const struct roll *roll)
+{
+    set_room(j, roll->count);
+    if (roll->count)
+        j->awaited = mem_alloc(roll->count * sizeof(*j->awaited));
+    for (size_t i = 0; i < roll->count; i++)
+        if (roll->list[i].lease_us && !is_origin(j, roll->list[i].name))
+            add(j, j->awaited_count++, &roll->list[i]);
 }
 
 bool await_is_whole(const struct job *j, uint64_t now)
 {
-    return now >= j->settled_us && all_acked(j);
+#ifdef SLUICE_MUTANT_early_answer
+    return now >= j->settled_us;
+#endif
+    return now >= j->settled_us && !j->joins && j->unacked == 0;
 }
 
 /* When it may be done without a further word: a lease may have lapsed, or Redis has settled. */
@@ -96,22 +98,41 @@ static void look(struct job *j)
         j->look_us = next_look(j, now);
 }
 
+/* Beyond AWAITED_MOST, or when the gateway is being drained, nobody is waited for. While Redis
+ * settles it may not know all who live, nor do we where our list is not the one it means: who is on
+ * the list then is waited for, too. */
 void await_begin(struct job *j, struct span live)
 {
-    uint64_t now = bus_now(j->bus);
-    answer_each(live, "live", await_peer, j);
-    if (j->awaited_count)
-        qsort(j->awaited, j->awaited_count, sizeof(*j->awaited), by_name);
+    struct bus *bus = j->bus;
+    uint64_t now = bus_now(bus), settling = answer_number(live, "settling");
+    static const struct roll nobody = {.count = 0};
+    j->doubt = !roll_take(&bus->roll, live, now);
+    add_roll(j, j->doubt ? &nobody : &bus->roll);
     j->waits = true;
     j->deadline_us = now + j->request->timeout_ms * ms_us;
-    j->settled_us = now + answer_number(live, "settling") * ms_us;
-    look(j);
+    j->settled_us = now + settling * ms_us;
+    j->joins = j->doubt || settling;
+    if (bus->hurried || bus->room > AWAITED_MOST)
+        invalidate_answer(j);
+    else
+        look(j);
+}
+
+void await_hurry(struct bus *bus)
+{
+    bus->hurried = true;
+    LIST_FOREACH_SAFE (n, &bus->jobs) {
+        struct job *j = LIST_ENTRY(n, struct job, node);
+        if (j->waits)
+            invalidate_answer(j);
+    }
 }
 
 /* What is heard */
 
 void await_heard(struct bus *bus, const char *name, uint64_t id)
 {
+    roll_heard(&bus->roll, name, bus_now(bus));
     LIST_FOREACH_SAFE (n, &bus->jobs) {
         struct job *j = LIST_ENTRY(n, struct job, node);
         struct awaited *w = j->waits ? find(j, name) : NULL;
@@ -119,7 +140,8 @@ void await_heard(struct bus *bus, const char *name, uint64_t id)
             continue;
         w->acked = id >= j->id;
         w->lease_us = bus_now(bus) + lease_us; /* each word renews it */
-        if (w->acked)
+        j->unacked -= w->acked;
+        if (j->unacked == 0)
             look(j);
     }
 }
@@ -134,12 +156,14 @@ void await_closed(struct bus *bus, const char *name)
         size_t after = (size_t)(j->awaited + j->awaited_count - (w + 1));
         memmove(w, w + 1, after * sizeof(*w));
         j->awaited_count--;
+        j->unacked--;
         look(j);
     }
 }
 
 void await_back(struct bus *bus)
 {
+    roll_back(&bus->roll, bus_now(bus));
     LIST_FOREACH (n, &bus->jobs) {
         struct job *j = LIST_ENTRY(n, struct job, node);
         j->doubt = j->waits;
@@ -150,26 +174,66 @@ void await_back(struct bus *bus)
 
 /* The store's list */
 
-static void note_listed(struct awaited *w, const struct job *j, struct span peer, uint64_t now)
+struct listing {
+    struct bus *bus;
+    uint64_t now;
+};
+
+static void note_listed(struct job *j, struct awaited *w, const struct living *l)
 {
-    uint64_t lease = answer_number(peer, "lease") * ms_us;
-    w->acked = w->acked || answer_id(peer, "acked") >= j->id;
-    w->lease_us = lease ? now + lease : 0;
+    bool acked = w->acked || l->acked >= j->id;
+    j->unacked -= acked - w->acked;
+    w->acked = acked;
+    w->lease_us = l->lease_us;
+}
+
+/* One that nobody knew when it was announced. Where there is no room the wait does not end well. */
+static void join(struct job *j, const struct living *l)
+{
+    size_t count = j->awaited_count + j->joined;
+    if (!l->lease_us || is_origin(j, l->name))
+        return;
+    if (count == j->room) {
+        size_t more = count ? count : 16;
+        if (j->bus->room + more > AWAITED_MOST)
+            return;
+        set_room(j, count + more);
+        j->awaited = mem_realloc(j->awaited, j->room * sizeof(*j->awaited));
+    }
+    add(j, count, l);
+    j->joined++;
 }
 
 static void read_listed(void *ctx, struct span peer)
 {
-    struct bus *bus = ctx;
+    const struct listing *list = ctx;
     struct buf name = {0};
-    uint64_t now = bus_now(bus);
-    if (answer_field(peer, "name", &name))
-        LIST_FOREACH (n, &bus->jobs) {
-            struct job *j = LIST_ENTRY(n, struct job, node);
-            struct awaited *w = j->asked ? find(j, buf_cstr(&name)) : NULL;
-            if (w)
-                note_listed(w, j, peer, now);
-        }
+    if (!answer_field(peer, "name", &name) || name.len > PEER_NAME) {
+        buf_free(&name);
+        return;
+    }
+    uint64_t left = answer_number(peer, "lease") * ms_us;
+    struct living l = {.lease_us = left ? list->now + left : 0, .acked = answer_id(peer, "acked")};
+    snprintf(l.name, sizeof(l.name), "%s", buf_cstr(&name));
+    roll_listed(&list->bus->roll, l.name, l.lease_us);
+    LIST_FOREACH (n, &list->bus->jobs) {
+        struct job *j = LIST_ENTRY(n, struct job, node);
+        struct awaited *w = j->asked ? find(j, l.name) : NULL;
+        if (w)
+            note_listed(j, w, &l);
+        else if (j->asked && j->joins)
+            join(j, &l);
+    }
     buf_free(&name);
+}
+
+static void end_joining(struct job *j)
+{
+    if (j->joined)
+        qsort(j->awaited, j->awaited_count + j->joined, sizeof(*j->awaited), by_name);
+    j->awaited_count += j->joined;
+    j->joined = 0;
+    j->joins = j->joins && !j->settled;
 }
 
 /* One whose lease has lapsed trusts its copies no more: it is neither. That a list which could not
@@ -183,6 +247,7 @@ static void drop_lapsed(struct job *j, uint64_t now)
     for (size_t i = 0; i < j->awaited_count; i++)
         if (j->awaited[i].acked || j->awaited[i].lease_us > now)
             j->awaited[kept++] = j->awaited[i];
+    j->unacked -= j->awaited_count - kept;
     j->awaited_count = kept;
 }
 
@@ -192,6 +257,8 @@ static void put_off(struct job *j, uint64_t now)
     for (size_t i = 0; i < j->awaited_count; i++)
         if (j->awaited[i].lease_us <= now)
             j->awaited[i].lease_us = now + again_us;
+    if (j->joins && j->settled_us <= now)
+        j->settled_us = now + again_us;
 }
 
 static void on_listed(void *arg, int err, const char *why, struct span text)
@@ -199,17 +266,22 @@ static void on_listed(void *arg, int err, const char *why, struct span text)
     struct bus *bus = arg;
     uint64_t now = bus_now(bus);
     bus->listing = false;
-    if (!err)
-        answer_each(text, "peers", read_listed, bus);
+    struct listing list = {bus, now};
+    if (!err) {
+        answer_each(text, "peers", read_listed, &list);
+        roll_look_done(&bus->roll, now);
+    }
     LIST_FOREACH_SAFE (n, &bus->jobs) {
         struct job *j = LIST_ENTRY(n, struct job, node);
         if (!j->asked)
             continue;
         j->asked = false;
-        if (err)
+        if (err) {
             put_off(j, now);
-        else
+        } else {
+            end_joining(j);
             drop_lapsed(j, now);
+        }
         if (j->last)
             invalidate_answer(j);
         else
@@ -223,7 +295,8 @@ static bool ask(struct job *j, uint64_t now)
     if (!j->doubt && j->look_us > now)
         return false;
     j->last = j->deadline_us <= now;
-    j->asked = j->last || j->doubt;
+    j->settled = j->settled_us <= now;
+    j->asked = j->last || j->doubt || (j->joins && j->settled);
     for (size_t i = 0; i < j->awaited_count && !j->asked; i++)
         j->asked = !j->awaited[i].acked && j->awaited[i].lease_us <= now;
     j->doubt = false;

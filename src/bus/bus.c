@@ -16,8 +16,10 @@ struct bus *bus_create(const struct bus_options *options)
     list_init(&bus->jobs);
     list_init(&bus->feeds);
     list_init(&bus->finishes);
+    list_init(&bus->acks);
     bus->heard = map_create();
     random_hex(bus->gateway, sizeof(bus->gateway) - 1);
+    bus->sessions = map_create();
     return bus;
 }
 
@@ -26,7 +28,9 @@ void bus_destroy(struct bus **bus)
     if (!*bus)
         return;
     invalidate_end(*bus);
+    acks_end(*bus);
     peers_end(*bus);
+    roll_end(&(*bus)->roll);
     mem_free(*bus);
     *bus = NULL;
 }
@@ -67,8 +71,10 @@ void bus_take(struct bus *bus, uint32_t worker, struct bus_request *request)
                                                  : "redis is away");
     else if (request->kind == BUS_INVALIDATE)
         invalidate_begin(bus, worker, request);
+    else if (request->kind == BUS_ACK && request->closing)
+        peers_leave(bus, worker, request);
     else if (request->kind == BUS_ACK)
-        peers_ack(bus, worker, request);
+        acks_take(bus, worker, request);
     else
         peers_list(bus, worker, request);
 }
@@ -96,23 +102,48 @@ static uint64_t take_id(struct span *text, uint64_t none)
     return good ? id : none;
 }
 
-void bus_heard(struct bus *bus, struct span channel, struct span payload)
+static void hear_ack(struct bus *bus, struct span words)
 {
     char name[PEER_NAME + 1], session[PEER_NAME + 1];
-    if (!take_word(&payload, name, sizeof(name)) || !take_word(&payload, session, sizeof(session)))
+    if (!take_word(&words, name, sizeof(name)) || !take_word(&words, session, sizeof(session)))
         return;
-    if (span_is(channel, acks_channel)) {
-        uint64_t id = take_id(&payload, 0);
-        if (id)
-            peers_heard(bus, name, id);
-        await_heard(bus, name, id);
-    } else if (span_is(channel, peers_channel) && strcmp(session, "-") == 0) {
-        await_closed(bus, name);
-        peers_replaced(bus, name, session, take_id(&payload, UINT64_MAX - 1) + 1);
-    } else if (span_is(channel, peers_channel)) {
-        await_heard(bus, name, 0);
-        peers_replaced(bus, name, session, take_id(&payload, UINT64_MAX));
+    uint64_t id = take_id(&words, 0);
+    if (id)
+        peers_heard(bus, name, id);
+    await_heard(bus, name, id);
+}
+
+/* One line a peer. */
+static void hear_acks(struct bus *bus, struct span lines)
+{
+    while (lines.len) {
+        const char *end = memchr(lines.ptr, '\n', lines.len);
+        size_t len = end ? (size_t)(end - lines.ptr) : lines.len, used = len + (end != NULL);
+        hear_ack(bus, span_make(lines.ptr, len));
+        lines = span_make(lines.ptr + used, lines.len - used);
     }
+}
+
+static void hear_peer(struct bus *bus, struct span words)
+{
+    char name[PEER_NAME + 1], session[PEER_NAME + 1];
+    if (!take_word(&words, name, sizeof(name)) || !take_word(&words, session, sizeof(session)))
+        return;
+    if (strcmp(session, "-") == 0) {
+        await_closed(bus, name);
+        peers_replaced(bus, name, session, take_id(&words, UINT64_MAX - 1) + 1);
+    } else {
+        await_heard(bus, name, 0);
+        peers_replaced(bus, name, session, take_id(&words, UINT64_MAX));
+    }
+}
+
+void bus_heard(struct bus *bus, struct span channel, struct span payload)
+{
+    if (span_is(channel, acks_channel))
+        hear_acks(bus, payload);
+    else if (span_is(channel, peers_channel))
+        hear_peer(bus, payload);
 }
 
 void bus_broker(struct bus *bus, bool up)
@@ -130,10 +161,16 @@ uint64_t bus_tick(struct bus *bus, uint64_t now)
 {
     if (!bus->listening)
         return 0;
+    acks_send(bus);
     if (bus->sweep_due_us && now >= bus->sweep_due_us)
         pending_look(bus);
     uint64_t due = await_tick(bus, now);
     return due && due < bus->sweep_due_us ? due : bus->sweep_due_us;
+}
+
+void bus_hurry(struct bus *bus)
+{
+    await_hurry(bus);
 }
 
 void bus_change(struct bus *bus, const char *tag_prefix)

@@ -53,8 +53,13 @@ void bus_heard(struct bus *bus, struct span channel, struct span payload);
 /* bus_broker: the store came or went; also that it came anew: it may know nothing of before. */
 void bus_broker(struct bus *bus, bool up);
 
-/* bus_tick: does what is due; when to call again, monotonic microseconds; 0: never. */
+/* bus_tick: does what is due, and sends what has gathered: to be called before each sleep of the
+ * loop. When to call again, monotonic microseconds; 0: never. */
 uint64_t bus_tick(struct bus *bus, uint64_t now);
+
+/* bus_hurry: the gateway is about to end: who waits for peers is answered with who is pending, and
+ * from now on nobody waits. */
+void bus_hurry(struct bus *bus);
 
 /* bus_change: the configuration has changed. */
 void bus_change(struct bus *bus, const char *tag_prefix);

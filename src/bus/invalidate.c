@@ -19,6 +19,7 @@ static void job_free(struct job *j)
 {
     list_remove(&j->node);
     j->bus->job_count--;
+    j->bus->room -= j->room;
     bus_request_free(j->request);
     slices_free(&j->slices);
     buf_free(&j->patterns);
@@ -174,11 +175,13 @@ static void send_slice(struct job *j)
         span_of(j->bus->options.tag_prefix),
         span_of("live"),
         span_of(j->request->wait && is_last(j) ? "1" : "0"),
+        span_of("roll"),
+        span_of(j->bus->roll.version),
         span_of("key"),
         buf_view(&key),
     };
     j->called_us = bus_now(j->bus);
-    store->call(store->ctx, "sluice_invalidate", args, j->request->key ? 7 : 5, on_invalidated, j);
+    store->call(store->ctx, "sluice_invalidate", args, j->request->key ? 9 : 7, on_invalidated, j);
     buf_free(&key);
 }
 
@@ -287,12 +290,16 @@ void invalidate_begin(struct bus *bus, uint32_t worker, struct bus_request *requ
 {
     if (bus->job_count >= JOBS_MOST)
         make_room(bus);
-    if (bus->job_count < JOBS_MOST) {
-        doom_next(job_create(bus, worker, request));
+    if (bus->job_count >= JOBS_MOST) {
+        metrics_add(&bus->options.metrics->invalidations_failed, 1);
+        bus_fail(bus, worker, request, ERR_FULL, "too many invalidations are under way");
         return;
     }
-    metrics_add(&bus->options.metrics->invalidations_failed, 1);
-    bus_fail(bus, worker, request, ERR_FULL, "too many invalidations are under way");
+    struct job *j = job_create(bus, worker, request);
+    if (request->wait && !await_admit(bus, j))
+        job_fail(j, ERR_FULL, "too many peers are waited for: nothing was invalidated");
+    else
+        doom_next(j);
 }
 
 void invalidate_end(struct bus *bus)

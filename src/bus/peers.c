@@ -10,7 +10,7 @@
 /* Longer than any lease; and to look through all of them is not done for each word. */
 static const uint64_t heard_kept_us = 60 * UINT64_C(1000000), forget_again_us = UINT64_C(1000000);
 
-struct ack {
+struct asked {
     struct bus *bus;
     uint32_t worker;
     struct bus_request *request; /* owned */
@@ -21,51 +21,49 @@ struct opening {
     char session[SESSION_TEXT + 1];
 };
 
-static struct ack *ack_create(struct bus *bus, uint32_t worker, struct bus_request *request)
+static struct asked *asked_create(struct bus *bus, uint32_t worker, struct bus_request *request)
 {
-    struct ack *a = mem_alloc(sizeof(*a));
-    *a = (struct ack){.bus = bus, .worker = worker, .request = request};
+    struct asked *a = mem_alloc(sizeof(*a));
+    *a = (struct asked){.bus = bus, .worker = worker, .request = request};
     return a;
 }
 
-static void fail(struct ack *a, int status, const char *why)
+static void refuse(struct bus *bus, uint32_t worker, struct bus_request *r, const char *why)
 {
     struct buf json = {0};
     json_text_error(&json, span_of(why));
-    bus_reply(a->bus, a->worker, a->request, status, buf_view(&json));
+    bus_reply(bus, worker, r, 409, buf_view(&json));
     buf_free(&json);
 }
 
-static void on_acked(void *arg, int err, const char *why, struct span text)
+void peers_answer(struct bus *bus, uint32_t worker, struct bus_request *r, struct span said)
 {
-    struct ack *a = arg;
     struct buf state = {0};
-    bool told = !err && answer_field(text, "state", &state);
+    (void)answer_field(said, "state", &state);
+    if (span_is(buf_view(&state), "ahead"))
+        refuse(bus, worker, r, "id: nothing so late was ever announced");
+    else if (span_is(buf_view(&state), "unknown"))
+        refuse(bus, worker, r, "session: it has ended, or another feed has taken its peer's name");
+    else
+        bus_reply(bus, worker, r, 200, said);
+    buf_free(&state);
+}
+
+static void on_closed(void *arg, int err, const char *why, struct span text)
+{
+    struct asked *a = arg;
     if (err)
         bus_fail(a->bus, a->worker, a->request, err, why);
-    else if (told && span_is(buf_view(&state), "ahead"))
-        fail(a, 409, "id: nothing so late was ever announced");
-    else if (told && span_is(buf_view(&state), "unknown"))
-        fail(a, 409, "session: it has ended, or another feed has taken its peer's name");
     else
-        bus_reply(a->bus, a->worker, a->request, 200, text);
-    buf_free(&state);
+        peers_answer(a->bus, a->worker, a->request, text);
     mem_free(a);
 }
 
-void peers_ack(struct bus *bus, uint32_t worker, struct bus_request *r)
+void peers_leave(struct bus *bus, uint32_t worker, struct bus_request *r)
 {
     const struct bus_store *store = &bus->options.store;
-    char id[EVENT_ID_TEXT];
-    size_t len = event_id_format(id, r->id);
-    struct ack *a = ack_create(bus, worker, r);
-    if (r->closing) {
-        const struct span args[] = {span_of(r->peer), span_of(r->session)};
-        store->call(store->ctx, "sluice_peer_close", args, 2, on_acked, a);
-        return;
-    }
-    const struct span args[] = {span_of(r->session), span_make(id, len), span_of(r->peer)};
-    store->call(store->ctx, "sluice_peer_ack", args, r->peer[0] ? 3 : 2, on_acked, a);
+    const struct span args[] = {span_of(r->peer), span_of(r->session)};
+    store->call(store->ctx, "sluice_peer_close", args, 2, on_closed, asked_create(bus, worker, r));
 }
 
 struct listing {
@@ -102,7 +100,7 @@ static void list_peer(void *ctx, struct span peer)
 
 static void on_list(void *arg, int err, const char *why, struct span text)
 {
-    struct ack *a = arg;
+    struct asked *a = arg;
     if (err) {
         bus_fail(a->bus, a->worker, a->request, err, why);
         mem_free(a);
@@ -122,19 +120,20 @@ static void on_list(void *arg, int err, const char *why, struct span text)
 void peers_list(struct bus *bus, uint32_t worker, struct bus_request *r)
 {
     const struct bus_store *store = &bus->options.store;
-    store->call(store->ctx, "sluice_peers", NULL, 0, on_list, ack_create(bus, worker, r));
+    store->call(store->ctx, "sluice_peers", NULL, 0, on_list, asked_create(bus, worker, r));
 }
 
 /* Feeds */
 
-static struct feed *find_feed(struct bus *bus, const char *session)
+static struct feed *find_feed(const struct bus *bus, const char *session)
 {
-    LIST_FOREACH (n, &bus->feeds) {
-        struct feed *f = LIST_ENTRY(n, struct feed, node);
-        if (strcmp(f->session, session) == 0)
-            return f;
-    }
-    return NULL;
+    return map_get(bus->sessions, span_of(session));
+}
+
+const char *peers_name(const struct bus *bus, const char *session)
+{
+    const struct feed *f = find_feed(bus, session);
+    return f ? f->peer : NULL;
 }
 
 /* To its worker, which begins or ends it. */
@@ -198,11 +197,14 @@ static void announce(struct bus *bus, const struct feed *f)
 
 void peers_open(struct bus *bus, uint32_t worker, const struct bus_request *r)
 {
+    if (find_feed(bus, r->session)) /* sessions are random: it cannot be */
+        return;
     struct feed *f = mem_zalloc(sizeof(*f));
     f->worker = worker;
     snprintf(f->peer, sizeof(f->peer), "%s", r->peer);
     snprintf(f->session, sizeof(f->session), "%s", r->session);
     list_append(&bus->feeds, &f->node);
+    map_put(bus->sessions, span_of(f->session), f);
     if (bus->up)
         announce(bus, f);
 }
@@ -212,6 +214,7 @@ void peers_close(struct bus *bus, const struct bus_request *r)
     struct feed *f = find_feed(bus, r->session);
     if (!f)
         return;
+    (void)map_del(bus->sessions, span_of(f->session));
     list_remove(&f->node);
     mem_free(f);
 }
@@ -339,6 +342,7 @@ void peers_end(struct bus *bus)
     for (struct heard *h; (h = map_next(bus->heard, &cursor));)
         mem_free(h);
     map_destroy(&bus->heard);
+    map_destroy(&bus->sessions);
     for (struct list *n; (n = list_first(&bus->feeds));) {
         list_remove(n);
         mem_free(LIST_ENTRY(n, struct feed, node));

@@ -575,7 +575,7 @@ def test_reading_asks_for_no_right_to_write(start_redis):
     mirror = Functions.__new__(Functions)
     mirror.redis, mirror.form = replica, "FCALL"
     assert mirror.read("a").ids == [sent] and mirror.changed() == (0, [("a", sent)])
-    assert replica.cli("FCALL_RO", "sluice_version", 1, "sluice:") == 5
+    assert replica.cli("FCALL_RO", "sluice_version", 1, "sluice:") == 6
     with pytest.raises(RedisError, match="^READONLY"):
         mirror.publish("a", "y")
     with pytest.raises(RedisError, match="^READONLY"):
@@ -586,7 +586,7 @@ def test_reading_asks_for_no_right_to_write(start_redis):
 
 
 def test_the_program_says_which_version_it_loads(functions):
-    assert functions.call("sluice_version") == 5
+    assert functions.call("sluice_version") == 6
 
 
 def test_the_script_is_the_library_without_its_first_line():
@@ -615,13 +615,13 @@ def test_the_program_says_what_redis_has_loaded(start_redis):
     done = run("functions", "--status", "--redis", redis.url)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == b"the function library is not loaded\n"
-    for version, status in ((b"5", 0), (b"7", 0), (b"2", 1)):
-        text = library().replace(b"local VERSION = 5", b"local VERSION = " + version)
+    for version, status in ((b"6", 0), (b"7", 0), (b"2", 1)):
+        text = library().replace(b"local VERSION = 6", b"local VERSION = " + version)
         redis.cli("FUNCTION", "LOAD", "REPLACE", text)
         done = run("functions", "--redis", redis.url, "--status")
         assert done.returncode == status
         assert (done.stderr if status else done.stdout) == (
-            b"version %s of the function library is loaded; this program has 5\n" % version)
+            b"version %s of the function library is loaded; this program has 6\n" % version)
 
 
 def test_a_redis_that_cannot_be_asked_for_its_functions_is_said_without_the_password(start_redis):

@@ -37,7 +37,11 @@ class Bus(Functions):
         return self.ask("sluice_peer_open", name, session, gateway, *opened)
 
     def ack(self, session, event_id, *name):
-        return self.ask("sluice_peer_ack", session, event_id, *name)
+        return self.acks((session, event_id, *(name or "-")))[0]
+
+    def acks(self, *words):
+        words = [[word.decode() if isinstance(word, bytes) else word for word in three] for three in words]
+        return self.ask("sluice_peer_acks", "".join(" ".join(three) + "\n" for three in words))
 
     def peers(self):
         return {peer["name"]: peer for peer in self.ask("sluice_peers")["peers"]}
@@ -97,7 +101,7 @@ def test_an_invalidation_deletes_keys_and_members_and_announces_them(bus, listen
     bus.hold("page")
     answer = bus.invalidate(keys=["page", "absent"], tags=["products", "empty"])
     assert answer.pop("settling") > 0
-    event_id = answer.pop("id").encode()
+    event_id, _ = answer.pop("id").encode(), answer.pop("roll")
     assert answer == {"deleted": 4, "tags": {"products": 4, "empty": 0}, "pending": None, "live": []}
     assert bus.redis.cli("KEYS", "[^s]*") == [b"other"]
     assert bus.feed() == [(us(event_id), "invalidate", event(keys=["page", "absent"],
@@ -161,7 +165,8 @@ def test_a_key_invalidates_once_and_is_answered_alike_with_the_peers_of_now(bus)
     bus.hold("a", tag="tag:x")
     second = bus.invalidate("key", "k", tags=["x"])
     assert [peer["name"] for peer in second.pop("live")] == ["app-1"] and first.pop("live") == []
-    assert second.pop("settling") <= first.pop("settling") and second == first
+    assert second.pop("settling") <= first.pop("settling")
+    assert second.pop("roll") > first.pop("roll") and second == first
     assert bus.held("a") == 1 and len(bus.feed()) == 1
     assert bus.invalidate("key", "l", tags=["x"])["id"] != first["id"]
 
@@ -236,7 +241,9 @@ def test_what_is_wrong_with_a_body_is_said_and_nothing_is_written(bus, body, why
 
 
 FILL = "expected <key> <token id> <value> <ttl seconds> [tag_prefix p] [tag t ...]"
-INVALIDATE = "expected <json> [tag_prefix p] [key k] [key_seconds n] [live 0|1] [announce 0|1] [recorder r]"
+INVALIDATE = "expected <json> [tag_prefix p] [key k] [key_seconds n] [live 0|1] [roll r] " \
+             "[announce 0|1] [recorder r]"
+ACKS = 'expected 1 to 256 lines "<session> <id> <name or ->"'
 WRONG_CALLS = [
     (["sluice_invalidate"], INVALIDATE),
     (["sluice_invalidate", "{}", "key"], INVALIDATE),
@@ -270,8 +277,12 @@ WRONG_CALLS = [
     (["sluice_peer_open", "a b", "s", "g"], "the name must be a word: no space, and not -"),
     (["sluice_peer_open", "a", "-", "g"], "the session must be a word: no space, and not -"),
     (["sluice_peer_open", "a", "s", "g" * 65], "the gateway is longer than 64 bytes"),
-    (["sluice_peer_ack", "s"], "expected <session> <id> [<name>]"),
-    (["sluice_peer_ack", "s", "x"], "the id is no id"),
+    (["sluice_peer_acks"], "expected <acks>"),
+    (["sluice_peer_acks", ""], ACKS),
+    (["sluice_peer_acks", "s 1-1"], ACKS),
+    (["sluice_peer_acks", "s 1-1 -\ns 1-1 a b"], ACKS),
+    (["sluice_peer_acks", "s 1-1 -\n" * 257], ACKS),
+    (["sluice_peer_acks", "s 1-1 -\ns x -\n"], "the id is no id"),
     (["sluice_peer_close", "a"], "expected <name> <session>"),
     (["sluice_peers", "x"], "expected no arguments"),
 ]
@@ -661,6 +672,45 @@ def test_what_was_never_given_cannot_be_acknowledged(bus, listen):
     assert acks.next()[1].endswith(last.encode())
 
 
+def test_many_confirm_at_once_and_each_is_answered(bus, listen):
+    names = [f'app "{n}\\'.replace(" ", "") for n in range(256)]
+    for n, name in enumerate(names):
+        bus.open(name, f"s{n}")
+    first, last = (bus.invalidate(keys=["a"])["id"] for _ in range(2))
+    bus.ack("s7", last)
+    acks = listen("sluice:acks")
+    words = [(f"s{n}", first, name if n % 2 else "-") for n, name in enumerate(names)]
+    words[3] = ("s3", text(us(last.encode()) + 1), "-")
+    words[5] = ("s4", last, names[5])
+    words[6] = ("gone", last, "-")
+    words[8] = ("s9", last, "-")
+    bus.pass_time(10)
+    said = bus.acks(*words)
+    assert [answer["state"] for answer in said] == [
+        "ahead" if n == 3 else "unknown" if n in (5, 6) else "acked" for n in range(256)]
+    assert said[3]["clock"] == last
+    peers = bus.peers()
+    for n in (0, 1, 2, 4, 255):
+        assert said[n] == {"state": "acked", "name": names[n], "session": f"s{n}", "acked": first, "lease": 15000}
+    assert said[7]["acked"] == said[8]["acked"] == said[9]["acked"] == last and said[8]["name"] == names[9]
+    assert [n for n in range(256) if peers[names[n]]["acked"] == first] == [
+        n for n in range(256) if n not in (3, 5, 6, 7, 8, 9)]
+    assert [n for n in range(256) if peers[names[n]]["lease"] < 10000] == [3, 5, 6, 8]
+    lines = acks.next()[1].decode().split("\n")
+    assert len(lines) == 253 and lines[0] == f"{names[0]} s0 {first}" and lines[7] == f"{names[10]} s10 {first}"
+
+
+def test_confirmations_that_change_nothing_are_told_to_nobody(bus, listen):
+    acks = listen("sluice:acks")
+    bus.open()
+    last = bus.invalidate(keys=["a"])["id"]
+    assert [answer["state"] for answer in bus.acks(("gone", last, "-"), ("s1", last, "gone"),
+                                                   ("s1", text(us(last.encode()) + 1), "-"))] == [
+        "unknown", "unknown", "ahead"]
+    bus.ack("s1", last)
+    assert acks.next()[1] == b"app-1 s1 " + last.encode()
+
+
 def test_a_second_session_of_a_name_replaces_the_first(bus, listen):
     bus.open("app-1", "s1", "gw-1")
     told = listen("sluice:peers")
@@ -741,9 +791,11 @@ def test_a_clock_that_is_set_back_makes_no_lease_longer(bus):
     assert 12000 < bus.peers()["app-1"]["lease"] <= 13000
 
 
-def test_beats_keep_no_time_where_there_are_no_peers(bus):
+def test_beats_keep_the_time_by_which_leases_are_counted(bus):
     bus.beat()
-    assert bus.held("sluice:steady") == 0
+    bus.redis.cli("HINCRBY", "sluice:steady", "seen", -2 * SECOND)
+    bus.beat()
+    assert 2 * SECOND <= int(bus.redis.cli("HGET", "sluice:steady", "passed")) < 3 * SECOND
 
 
 def test_a_peer_that_closes_is_waited_for_no_longer(bus, listen):
@@ -756,6 +808,54 @@ def test_a_peer_that_closes_is_waited_for_no_longer(bus, listen):
     assert told.next()[1] == b"app-1 - " + opened.encode()
     assert bus.live() == [] and bus.peers() == {} and bus.ack("s1", "0-0") == {"state": "unknown"}
     assert bus.held("sluice:peers", "sluice:sessions", "sluice:leases") == 0
+
+
+def roll(bus, known):
+    """None when who has that roll is told that it is still the one; else who is on the new one."""
+    answer = bus.invalidate("roll", known, keys=["a"])
+    assert (answer["live"] is None) == (answer["roll"] == known)
+    return None if answer["live"] is None else sorted(peer["name"] for peer in answer["live"])
+
+
+def test_who_has_the_roll_is_told_of_it_again_when_others_live(bus):
+    assert roll(bus, "") == []
+    bus.open("app-1", "s1")
+    bus.open("app-2", "s2")
+    known = bus.invalidate("key", "k", keys=["a"])["roll"]
+    assert roll(bus, known) is None and roll(bus, "") == roll(bus, "1") == ["app-1", "app-2"]
+    assert len(bus.invalidate("key", "k", "roll", known, keys=["a"])["live"]) == 2, "they may have confirmed it"
+    bus.ack("s2", "0-0")
+    assert roll(bus, known) is None
+    bus.pass_time(14)
+    bus.ack("s2", "0-0")
+    bus.pass_time(2)
+    assert roll(bus, known) is None, "that one has died since changes nothing"
+    assert roll(bus, "") == ["app-2"]
+    bus.ack("s2", "0-0")
+    assert roll(bus, known) is None
+    bus.ack("s1", "0-0")
+    assert roll(bus, known) == ["app-1", "app-2"], "one lives again"
+
+
+@pytest.mark.parametrize("change, names", [
+    (lambda bus: bus.open("app-2", "s2"), ["app-1", "app-2"]),
+    (lambda bus: bus.open("app-1", "s2"), ["app-1"]),
+    (lambda bus: bus.ask("sluice_peer_close", "app-1", "s1"), []),
+    (lambda bus: bus.redis.cli("FLUSHALL"), []),
+], ids=["opened", "replaced", "closed", "emptied"])
+def test_a_roll_that_has_changed_is_told(bus, change, names):
+    bus.open("app-1", "s1")
+    known = bus.invalidate(keys=["a"])["roll"]
+    change(bus)
+    assert roll(bus, known) == names
+
+
+def test_no_roll_comes_twice_also_where_the_clock_was_set_back(bus):
+    bus.open()
+    bus.redis.cli("HINCRBY", "sluice:steady", "roll", 3600 * SECOND)
+    known = bus.invalidate(keys=["a"])["roll"]
+    bus.open("app-2", "s2")
+    assert int(bus.invalidate(keys=["a"])["roll"]) == int(known) + 1
 
 
 def test_a_dead_peer_is_forgotten_after_an_hour(bus):
@@ -783,21 +883,68 @@ def test_there_are_at_most_ten_thousand_peers(bus):
     assert len(bus.peers()) == 10000 and "app-5" not in bus.peers()
 
 
-def begin_earlier(bus, seconds):
-    """The dataset, and the reign where there are any."""
-    bus.redis.cli("HINCRBY", "sluice:clock", "born", -seconds * SECOND)
-    for entry in bus.redis.cli("LRANGE", "sluice:boots", 0, 0):
-        boot, before, first = entry.decode().split()
-        entry = f"{boot} {before} {int(first) - seconds * SECOND}"
-        bus.redis.cli("LSET", "sluice:boots", 0, entry)
+def settling(bus):
+    return bus.invalidate(keys=["a"])["settling"]
 
 
 def test_peers_that_a_new_dataset_cannot_know_are_told_of_for_a_lease(bus):
-    assert 14000 < bus.invalidate(keys=["a"])["settling"] <= 15000
-    begin_earlier(bus, 10)
-    assert 4000 < bus.invalidate(keys=["a"])["settling"] <= 5000
-    begin_earlier(bus, 10)
-    assert bus.invalidate(keys=["a"])["settling"] == 0
+    assert settling(bus) == 15000
+    bus.beat()
+    bus.pass_time(10)
+    assert 4000 < settling(bus) <= 5000
+    bus.pass_time(10)
+    assert settling(bus) == 0
+
+
+def test_peers_that_a_new_reign_may_have_lost_are_told_of_for_a_lease(bus):
+    bus.beat()
+    bus.invalidate("key", "k", keys=["a"])
+    bus.pass_time(20)
+    assert settling(bus) == 0
+    if bus.form == "FCALL":
+        bus.redis.cli("FUNCTION", "LOAD", "REPLACE", library())
+        assert bus.invalidate("key", "k", keys=["a"])["settling"] == 15000, "and nothing is written"
+    else:
+        epoch, clock, _ = bus.beat().split()
+        assert bus.hello(epoch, b"another run", us(clock)).verdict == "rewound"
+    assert 14000 < settling(bus) <= 15000
+    bus.pass_time(20)
+    assert settling(bus) == 0
+
+
+def test_a_clock_that_is_set_on_ends_no_settling(bus):
+    bus.beat()
+    assert settling(bus) > 14000
+    bus.redis.cli("HINCRBY", "sluice:steady", "seen", -3600 * SECOND)
+    bus.redis.cli("HINCRBY", "sluice:clock", "born", -3600 * SECOND)
+    assert 11000 < settling(bus) <= 12000
+    bus.beat()
+    assert 11000 < settling(bus) <= 12000, "the beat has counted it"
+
+
+def test_a_clock_that_is_set_back_makes_settling_no_longer(bus):
+    bus.beat()
+    assert settling(bus) > 14000
+    for field in ("last", "born"):
+        bus.redis.cli("HINCRBY", "sluice:clock", field, 3600 * SECOND)
+    bus.redis.cli("HINCRBY", "sluice:steady", "seen", 3600 * SECOND)
+    assert 14000 < settling(bus) <= 15000
+    bus.beat()
+    bus.pass_time(16)
+    assert settling(bus) == 0
+
+
+def test_a_dataset_whose_time_is_counted_anew_settles_for_a_lease(bus):
+    bus.beat()
+    assert settling(bus) > 14000
+    bus.pass_time(1000)
+    bus.redis.cli("HSET", "sluice:clock", "whole", 990 * SECOND)
+    assert 4000 < settling(bus) <= 5000
+    bus.redis.cli("DEL", "sluice:steady")
+    assert settling(bus) == 15000
+    bus.beat()
+    bus.pass_time(16)
+    assert settling(bus) == 0
 
 
 # Redis itself
@@ -857,7 +1004,7 @@ def call_all(call, bus):
     ask("sluice_doom", '{"patterns":["q"]}')
     ask("sluice_flush", "reason")
     assert ask("sluice_fill", "product:x", ask("sluice_token"), "v", 10, "tag", "t") == 1
-    ask("sluice_peer_ack", "s", answer["id"])
+    ask("sluice_peer_acks", f"s {answer['id']} -\n")
     ask("sluice_peers")
     ask("sluice_peer_close", "app", "s")
 
@@ -880,7 +1027,7 @@ def test_a_caller_needs_just_the_permissions_that_the_library_names_for_the_bus(
         common.append("+fcall")
     if bus.redis.cli("INFO", "server").decode().split("redis_version:")[1].startswith("6."):
         common = [word.replace("+memory|usage", "+memory") for word in common]
-    assert len(moreover) == 13
+    assert len(moreover) == 14
     as_user(bus, common + moreover, lambda call: call_all(call, bus))
     for word in moreover:
         with pytest.raises(RedisError, match="(?i)noperm|permission|can't run"):

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RIG_CALLS = 64, RIG_ARGS = 8, RIG_ANSWERS = 64 };
+enum { RIG_CALLS = 128, RIG_ARGS = 10, RIG_ANSWERS = 512 };
 
 #define MS     UINT64_C(1000)
 #define SECOND (UINT64_C(1000) * MS)

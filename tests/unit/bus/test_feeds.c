@@ -139,25 +139,16 @@ static struct bus_request *ack(const char *peer, uint64_t id, bool closing)
     return r;
 }
 
-static void a_confirmation_is_answered_with_what_the_store_says(void **state)
+static void a_peer_that_says_it_has_gone_is_answered_with_what_the_store_says(void **state)
 {
-    bus_take(rig.bus, 0, ack("", 5007, false));
-    assert_string_equal(rig_arg("sluice_peer_ack", 0, 0), "s1");
-    assert_string_equal(rig_arg("sluice_peer_ack", 0, 1), "5-7");
-    rig_reply("sluice_peer_ack", 0, "{\"state\":\"acked\"}");
-    rig_expect(200, "{\"state\":\"acked\"}");
-}
-
-static void a_confirmation_that_cannot_be_is_409_and_one_that_is_lost_503(void **state)
-{
-    static const char *const answers[] = {"{\"state\":\"ahead\"}", "{\"state\":\"unknown\"}"};
-    for (size_t i = 0; i < 2; i++) {
-        bus_take(rig.bus, 0, ack("a", 5, false));
-        rig_reply("sluice_peer_ack", i, answers[i]);
-        assert_int_equal(rig.answers[i]->status, 409);
-    }
     bus_take(rig.bus, 0, ack("a", 5, true));
-    rig_answer_call(rig_nth("sluice_peer_close", 0), ERR_UNAVAILABLE, "gone");
+    rig_reply("sluice_peer_close", 0, "{\"state\":\"closed\",\"name\":\"a\"}");
+    bus_take(rig.bus, 0, ack("a", 5, true));
+    rig_reply("sluice_peer_close", 1, "{\"state\":\"unknown\"}");
+    bus_take(rig.bus, 0, ack("a", 5, true));
+    rig_answer_call(rig_nth("sluice_peer_close", 2), ERR_UNAVAILABLE, "gone");
+    assert_int_equal(rig.answers[0]->status, 200);
+    assert_int_equal(rig.answers[1]->status, 409);
     assert_int_equal(rig.answers[2]->status, 503);
 }
 
@@ -237,8 +228,7 @@ int main(void)
         RIG_TEST(a_peer_that_closes_ends_its_feed),
         RIG_TEST(a_feed_that_has_closed_is_told_nothing_more),
         RIG_TEST(odd_words_on_the_channels_are_passed_over),
-        RIG_TEST(a_confirmation_is_answered_with_what_the_store_says),
-        RIG_TEST(a_confirmation_that_cannot_be_is_409_and_one_that_is_lost_503),
+        RIG_TEST(a_peer_that_says_it_has_gone_is_answered_with_what_the_store_says),
         RIG_TEST(the_list_says_how_far_each_is_behind_the_last_announcement),
         RIG_TEST(a_confirmation_counts_how_long_each_that_it_covers_took),
         RIG_TEST(neither_a_first_word_nor_that_of_the_origin_counts),

@@ -19,7 +19,7 @@ static void a_body_goes_to_the_store_as_it_is_with_the_prefix_of_tags_and_a_key(
     rig_invalidate(BODY("\"keys\":[\"a\"]"), 0);
     assert_string_equal(rig_arg("sluice_invalidate", 0, 0), BODY("\"keys\":[\"a\"]"));
     assert_string_equal(rig_arg("sluice_invalidate", 0, 2), "tag:");
-    assert_int_equal(strlen(rig_arg("sluice_invalidate", 0, 6)), 32);
+    assert_int_equal(strlen(rig_arg("sluice_invalidate", 0, 8)), 32);
 }
 
 static void while_the_store_is_away_nothing_is_accepted(void **state)
@@ -147,9 +147,9 @@ each_slice_has_an_idempotency_key_of_its_own_and_only_the_last_asks_who_lives(vo
 {
     invalidate_much(500);
     assert_int_equal(rig_count("sluice_invalidate"), 3);
-    assert_string_equal(rig_arg("sluice_invalidate", 0, 6), "mine");
-    assert_string_equal(rig_arg("sluice_invalidate", 1, 6), "mine\n1");
-    assert_string_equal(rig_arg("sluice_invalidate", 2, 6), "mine\n2");
+    assert_string_equal(rig_arg("sluice_invalidate", 0, 8), "mine");
+    assert_string_equal(rig_arg("sluice_invalidate", 1, 8), "mine\n1");
+    assert_string_equal(rig_arg("sluice_invalidate", 2, 8), "mine\n2");
     assert_string_equal(rig_arg("sluice_invalidate", 1, 4), "0");
     assert_string_equal(rig_arg("sluice_invalidate", 2, 4), "1");
 }
