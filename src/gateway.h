@@ -38,6 +38,7 @@ struct gateway {
     ev_signal terminate, interrupt, hangup;
     bool stopping;
     bool over;         /* the workers have ended */
+    uint64_t hurry_us; /* monotonic: when it has been drained for long enough; 0: not due */
     bool hangup_again; /* one came while the last one's reload was not done */
     uint32_t max_connections;
 };

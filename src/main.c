@@ -68,6 +68,11 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
     struct gateway *g = CAST_CHECKED(struct gateway, prepare->data, GATEWAY_MAGIC);
     uint64_t due = core_tick(g->core), now = clock_mono_us(&clock_system);
+    if (g->hurry_us && g->hurry_us <= now) {
+        bus_hurry(g->bus);
+        g->hurry_us = 0;
+    }
+    due = sooner(due, g->hurry_us);
     due = sooner(due, bus_tick(g->bus, now));
     if (g->tracker)
         due = sooner(due, tracker_tick(g->tracker, now));
@@ -91,8 +96,10 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
     if (!g->stopping && seconds > 0) {
         log_info("main", "signal %d: draining for %u s", signal->signum, seconds);
         core_drain_workers(g->core, seconds);
+        g->hurry_us = clock_mono_us(&clock_system) + seconds * UINT64_C(1000000);
     } else {
         log_info("main", "signal %d: stopping", signal->signum);
+        bus_hurry(g->bus); /* its answers go before the workers' end */
         core_stop_workers(g->core);
     }
     g->stopping = true;

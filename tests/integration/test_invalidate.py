@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -113,6 +115,27 @@ def test_a_redis_that_may_have_forgotten_peers_is_no_proof_that_all_have_confirm
     assert answer.status == 202 and answer.json()["acked"] == ["app-1"]
     assert answer.json()["pending"] == [] and 0 < answer.json()["settling"] <= 15000
     peer.close()
+
+
+@pytest.mark.parametrize("seconds", [1, 0])
+def test_who_waits_when_the_gateway_ends_is_told_who_is_pending(redis, start_gateway, seconds):
+    gateway = start_gateway(redis, drain_seconds=seconds)
+    settle(gateway, redis)
+    Peer(gateway, "silent").begin()
+    well = Peer(gateway, "well").follow()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(invalidate, gateway, "?wait=all&timeout_ms=30000", keys=["k"])
+        until(lambda: any(e.event == "invalidate" for e in well.got), 5, "the announcement to be read")
+        acked = next(e.id for e in well.got if e.event == "invalidate")
+        until(lambda: has_acked(gateway, "well", acked), 5, "the confirmation to be heard")
+        gateway.child.send_signal(signal.SIGTERM)
+        answer = waiting.result(10)
+    assert answer.status == 202 and answer.json()["pending"] == ["silent"] and answer.json()["acked"] == ["well"]
+    well.close()
+
+
+def has_acked(gateway, name, ident):
+    return {p["name"]: p["acked"] for p in gateway.get("/api/peers").json()["peers"]}[name] == ident
 
 
 def test_without_peers_wait_answers_at_once(gateway, redis):
