@@ -7,7 +7,7 @@ import pytest
 from harness.functions import FORMS, Functions, Listener, library, text, us
 from harness.gateway import binary
 from harness.process import clean_env, until
-from harness.redis import Redis
+from harness.redis import Redis, without_functions
 from harness.resp import RedisError, Resp
 
 LARGEST = 2 ** 53 - 1
@@ -622,6 +622,14 @@ def test_the_program_says_what_redis_has_loaded(start_redis):
         assert done.returncode == status
         assert (done.stderr if status else done.stdout) == (
             b"version %s of the function library is loaded; this program has 6\n" % version)
+
+
+def test_a_redis_before_functions_is_said_to_be_one(start_redis, tmp_path):
+    redis = start_redis(include=without_functions(tmp_path))
+    done = run("functions", "--status", "--redis", redis.url)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == (b"this Redis has no functions (they came with 7.0): "
+                           b"gateways run the script instead\n")
 
 
 def test_a_redis_that_cannot_be_asked_for_its_functions_is_said_without_the_password(start_redis):

@@ -45,6 +45,9 @@ static void finish_refused(struct question *q, const struct redisReply *reply)
     char why[WHY_BYTES];
     if (reply_has_code(reply, "ERR Function not found"))
         finish(q, ERR_NOT_FOUND, "the function library is not loaded");
+    else if (reply_has_code(reply, "ERR unknown command"))
+        finish(q, ERR_NOT_FOUND,
+               "this Redis has no functions (they came with 7.0): gateways run the script instead");
     else
         finish(q, ERR_UNAVAILABLE, reply_explain(reply, why, sizeof(why)));
 }
