@@ -122,6 +122,17 @@ def test_open_mode_refuses_a_foreign_origin(gateway, origin):
         assert "rigin" in response.error()
 
 
+BUS = [("POST", "/invalidate", b'{"keys":["a"]}'), ("GET", "/invalidations?peer=a", None),
+       ("POST", "/invalidations/ack", b'{"session":"x","id":"1-0"}'), ("GET", "/api/peers", None)]
+
+
+@pytest.mark.parametrize("method, target, body", BUS, ids=[t for _, t, _ in BUS])
+def test_open_mode_keeps_the_bus_from_foreign_pages_too(gateway, method, target, body):
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}):
+        answer = gateway.request(method, target, headers, body)
+        assert answer.status == 403 and answer.error(), headers
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example",
                                   "localhost.evil.example", "192.0.2.1", "10.0.0.1:80"])
 def test_open_mode_refuses_a_host_that_is_not_loopback(gateway, host):

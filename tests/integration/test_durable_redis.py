@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
+from harness.peer import Peer, invalidate
 from harness.process import until
+from harness.redis import without_functions
 
 # So long a history that no test of this file has it trimmed.
 NAMESPACES = [{"match": "kept.*", "history": {"messages": 100000}}, {"match": "*"}]
@@ -63,6 +65,25 @@ def test_by_scripts_streams_have_the_same(redis, start_gateway):
     ids.append(publish(gateway, "3"))
     assert stream.message().id == ids[3]
     assert calls(redis, "function|load") == 0 and calls(redis, "evalsha") > 0
+
+
+def test_with_a_redis_before_functions_streams_and_peers_have_the_same(start_redis, start_gateway, tmp_path):
+    redis = start_redis(include=without_functions(tmp_path))
+    gateway = start_gateway(redis, namespaces=NAMESPACES,
+                            invalidation={"tracking": {"prefixes": ["product:"]}})
+    stream = gateway.subscribe("kept.a")
+    ids = [publish(gateway, str(n)) for n in range(3)]
+    assert [stream.message().id for _ in ids] == ids
+    back = gateway.stream("/events?channel=kept.a", {"Last-Event-ID": ids[0]})
+    assert [back.message().id for _ in ids[1:]] == ids[1:]
+    peer = Peer(gateway, "app-1").begin()
+    assert invalidate(gateway, keys=["k"]).status == 200
+    gateway.wait_metric("sluice_tracking_recorder", 1)
+    redis.cli("SET", "product:1", "x")
+    told = []
+    while "product:1" not in told:
+        told += peer.next().json().get("keys", [])
+    assert told == ["k", "product:1"] and peer.ack().status == 200
 
 
 def test_a_user_who_may_not_is_told_what_is_missing_and_plain_channels_work(redis, start_gateway):
