@@ -43,6 +43,9 @@ sluice_read <channel> <after id> <count> <bytes>
     by the index, "0-0" if it knows none. lost: "0-0", or the highest id up to which messages above
     `after` may be gone from the log. more: 1 when the log has further ones, else 0. previous: the
     channel's message before it, "0-0" if the index knew none. event: "" if it has none.
+sluice_back <channel> <count> <bytes>
+    Answers the id behind which the channel's last messages lie: `count` of them (1 to 1000), or as
+    many as have `bytes`, but one at least; "0-0" when the log has fewer.
 sluice_invalidate <json> [tag_prefix p] [key k] [key_seconds n] [live 0|1] [roll r]
                          [announce 0|1] [recorder r]
     json: {"keys":[...],"tags":[...],"paths":[...],"patterns":[...],"origin":"","cause":"api"}, each
@@ -132,8 +135,8 @@ Channels: sluice:note:<channel>, on which each message is told as
 "<epoch> <id> <previous id> <event length>\n<event><data>", and sluice:beat:<name>.
 
 Who calls them needs by ACL, beside +fcall or +evalsha: ~sluice:* &sluice:* +time +publish +get
-+set +expire +hget +hmget +hset +hdel +lpush +ltrim +lrange +xadd +xtrim +xrange +xlen +zadd +zscore
-+zrem +zrangebyscore +zrevrange +info +memory|usage.
++set +expire +hget +hmget +hset +hdel +lpush +ltrim +lrange +xadd +xtrim +xrange +xrevrange +xlen
++zadd +zscore +zrem +zrangebyscore +zrevrange +info +memory|usage.
 For the bus moreover, with the keys and the tags' sets that are invalidated (~product:* ~tag:*):
 +unlink +rename +persist +scard +smembers +sadd +spop +ttl +expireat +hlen +hkeys +hgetall +zcard
 +zcount.
@@ -828,6 +831,32 @@ local function read(prefix, args)
     return reply
 end
 
+-- From the log's end, in steps, since only what is read tells how large it is.
+local function back(prefix, args)
+    expect(args, 3, '<channel> <count> <bytes>')
+    local left = read_number(args[2], 'the count', READ_MOST)
+    local bytes = read_number(args[3], 'the bytes', BYTES_MOST)
+    if args[1] ~= FEED then
+        check_channel(args[1], PUBLISHED_FIELDS.name_bytes.most)
+    end
+    local log, before, first = prefix .. 'log:' .. args[1], '+', nil
+    while left > 0 and bytes > 0 do
+        local count = entries_for(log, left, bytes)
+        local entries = count > 0 and redis.call('XREVRANGE', log, before, '-', 'COUNT', count) or {}
+        for _, entry in ipairs(entries) do
+            local data, event = entry_fields(entry[2])
+            if bytes > 0 then
+                first, left, bytes = entry[1], left - 1, bytes - #data - #event - ENTRY_OVERHEAD
+            end
+        end
+        if count == 0 or (#entries < count and bytes > 0) then
+            return id_text(0)
+        end
+        before = '(' .. first
+    end
+    return id_text(read_id(first, 'the entry') - 1)
+end
+
 -- The two forms -----------------------------------------------------------------------------------
 
 local function version()
@@ -843,6 +872,7 @@ local FUNCTIONS = { -- name, function, flags, ...
     'sluice_hello', hello, ALLOW_OOM,
     'sluice_changed', changed, NO_WRITES,
     'sluice_read', read, NO_WRITES,
+    'sluice_back', back, NO_WRITES,
     'sluice_version', version, NO_WRITES,
 }
 

@@ -126,6 +126,9 @@ struct broker_slice {
     uint64_t lost; /* messages above what was asked for and up to this may be gone; 0: none are */
 };
 
+/* The id behind which a channel's last messages lie; 0: its log has no others. */
+typedef void broker_back_cb(void *arg, int err, const char *why, uint64_t id);
+
 typedef void broker_slice_cb(void *arg, int err, const char *why, const struct broker_slice *slice);
 
 /* What a function of the library answered, as text; borrowed for the call. */
@@ -162,6 +165,10 @@ struct broker_ops {
     /* A channel's messages above `after`: up to `limit` of them and, beyond the first, `bytes`. */
     void (*read)(struct broker *b, struct span channel, uint64_t after, uint32_t limit,
                  uint64_t bytes, broker_slice_cb *cb, void *arg);
+    /* Where the last `count` messages of a channel begin, or as many of them as have `bytes`. NULL:
+     * this broker need not be spared reading all. */
+    void (*back)(struct broker *b, struct span channel, uint32_t count, uint64_t bytes,
+                 broker_back_cb *cb, void *arg);
     /*
      * Calls a function of the library that answers text, such as "sluice_peers". One that has the
      * argument pair "key" <key> is made again after a lost connection, as a durable publish is;

@@ -227,6 +227,9 @@ uint64_t replay_share(const struct core *core, uint64_t part, uint64_t least, ui
 void replay_want(struct core *core, struct history *h, uint64_t after);
 void replay_want_nothing(struct core *core);
 void replay_fetch(struct core *core);
+/* replay_back: false: where the last n messages of h's log begin is being asked. Else *at is the id
+ * behind which they lie, or a lower one. */
+bool replay_back(struct core *core, struct history *h, uint64_t n, uint64_t *at);
 /* replay_index: the patterns' channels that changed after `after` are to be known. */
 void replay_index(struct core *core, uint64_t after);
 

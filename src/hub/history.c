@@ -218,7 +218,7 @@ void history_reset(struct histories *all, struct history *h, uint64_t known)
     ring_clear(all, &h->ring);
     ring_clear(all, &h->fill);
     list_remove(&h->ringed);
-    h->fill_after = h->fill_upto = 0;
+    h->fill_after = h->fill_upto = h->back_count = 0;
     h->trimmed = 0;
     h->known = h->floor = known;
 }

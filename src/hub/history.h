@@ -48,7 +48,11 @@ struct history {
     uint64_t keep_turn;   /* in this turn */
     bool filling;         /* a read is under way */
     uint64_t added_us;    /* when, for its owner */
-    uint64_t hash;        /* stands for the name in lane entries */
+    uint64_t back;        /* the id behind which the last back_count messages of the log lay, */
+    uint64_t back_count;  /* when the broker was asked: back_us, monotonic */
+    uint64_t back_us;
+    bool backing;  /* it is being asked */
+    uint64_t hash; /* stands for the name in lane entries */
     uint32_t name_len;
     char name[]; /* NUL-terminated; without the channel prefix */
 };

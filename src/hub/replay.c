@@ -6,7 +6,10 @@
 #include "base/mem.h"
 #include "hub/replay_private.h"
 
-enum { ROUNDS = 64 }; /* in one turn, with a broker that answers at once */
+enum {
+    ROUNDS = 64,        /* in one turn, with a broker that answers at once */
+    BACK_SOURCES = 128, /* more are read from where they begin */
+};
 
 static const uint64_t second_us = 1000000;
 
@@ -81,7 +84,7 @@ void replay_restart(struct core *core)
 {
     LIST_FOREACH (n, &core->durable.waiting) {
         struct waiter *w = LIST_ENTRY(n, struct waiter, node);
-        w->begun = false;
+        w->begun = w->backed = false;
         w->fence = 0;
     }
 }
@@ -243,26 +246,84 @@ static void keep_fills(struct making *m)
     }
 }
 
+static bool has_last(const struct making *m, const struct history *h)
+{
+    return h->ring.count >= m->waiter->request->value || history_whole(h, m->waiter->after);
+}
+
+/* A part of it was read, from where the stream begins. */
+static bool is_begun(const struct making *m, const struct history *h)
+{
+    return h->fill_began <= m->waiter->after && h->fill_upto > m->waiter->after;
+}
+
+/* The id before the first of the last n messages, which are here; UINT64_MAX: there are none. */
+static uint64_t last_begins(struct history *h, uint64_t n)
+{
+    uint64_t upto;
+    const struct ring_entry *e = history_next(h, history_back(h, n), &upto);
+    return e ? e->id - 1 : UINT64_MAX;
+}
+
+/*
+ * Who wants the last messages of logs that are longer than one read: where these begin is asked,
+ * and the stream then begins at the first of all as if that were its cursor. What is here by now
+ * counts too, since it may be gone when the rest is.
+ */
+static void look_back(struct making *m)
+{
+    struct waiter *w = m->waiter;
+    uint64_t least = UINT64_MAX, at, n = w->request->value;
+    bool known = true, asked = false;
+    for (size_t i = 0; i < m->count; i++) {
+        struct history *h = m->sources[i].history;
+        bool here = has_last(m, h);
+        if (here)
+            at = last_begins(h, n);
+        else if (!is_begun(m, h) || !replay_back(m->core, h, n, &at))
+            known = false;
+        if (known)
+            least = at < least ? at : least;
+        asked = asked || !here;
+    }
+    if (!known || !asked)
+        return;
+    w->backed = true;
+    w->after = least > w->after ? least : w->after;
+    for (size_t i = 0; i < m->count; i++)
+        m->sources[i].after = w->after;
+}
+
+/* Where to read on of a log of which the last messages are wanted; false: not yet. */
+static bool last_from(const struct making *m, const struct history *h, uint64_t *from)
+{
+    if (!is_begun(m, h))
+        return true;
+    *from = h->fill_upto;
+    return m->waiter->backed;
+}
+
 /* False when some history does not reach back far enough: it is asked for. */
 static bool reaches_back(struct making *m)
 {
     const struct replay_request *r = m->waiter->request;
-    bool all = true;
+    bool all = true, last = r->from == REPLAY_LAST;
+    if (last && !m->waiter->backed && m->count <= BACK_SOURCES)
+        look_back(m);
+    else
+        m->waiter->backed = true;
     for (size_t i = 0; i < m->count; i++) {
         struct source *s = &m->sources[i];
         struct history *h = s->history;
         uint64_t from = s->after;
-        if (r->from == REPLAY_LAST) {
-            if (h->ring.count >= r->value || history_whole(h, from)) {
-                s->after = history_back(h, r->value);
-                continue;
-            }
-            if (h->fill_began <= from && h->fill_upto > from)
-                from = h->fill_upto;
-        } else if (history_covers(h, from)) {
+        if (last && has_last(m, h)) {
+            s->after = history_back(h, r->value);
             continue;
         }
-        replay_want(m->core, h, from);
+        if (!last && history_covers(h, from))
+            continue;
+        if (!last || last_from(m, h, &from))
+            replay_want(m->core, h, from);
         m->waiter->waited = true;
         all = false;
     }

@@ -11,6 +11,7 @@ struct waiter {
     bool waited;    /* for a read */
     uint64_t fence; /* the fence that it waits for; 0: none */
     bool begun;     /* `after` is where it begins */
+    bool backed;    /* `after` is where the last messages begin, as far as that is known */
     uint64_t after;
     struct replay_request *request; /* owned */
 };

@@ -14,11 +14,12 @@ enum {
     READS = 64,
     VISITS_A_READ = 64,
     READS_IN_ROOM = 8,
+    BACK_KEPT_US = 10 * 1000000,
 };
 
 struct fill_ref {
     struct core *core;
-    uint64_t number, asked; /* of the read, and of the dataset's hello */
+    uint64_t number, asked; /* of the read (or how many messages), and of the dataset's hello */
     uint64_t after, floor;
     size_t name_len;
     char name[];
@@ -182,6 +183,49 @@ void replay_fetch(struct core *core)
         if (!h->filling && !must_wait(d, h))
             fetch(core, h);
     }
+}
+
+/* Where the last messages begin */
+
+static void on_back(void *arg, int err, const char *why, uint64_t id)
+{
+    struct fill_ref *ref = arg;
+    struct core *core = ref->core;
+    struct durable *d = &core->durable;
+    struct history *h = histories_find(d->histories, span_make(ref->name, ref->name_len));
+    d->reading--;
+    if (h && h->backing && ref->asked == d->asked) {
+        h->back_us = clock_mono_us(core->options.clock);
+        h->back_count = ref->number;
+        h->back = err ? 0 : id; /* a broker that cannot tell is read from the beginning */
+        d->unseen++;
+    }
+    if (h)
+        h->backing = false;
+    mem_free(ref);
+    look_again(core);
+}
+
+bool replay_back(struct core *core, struct history *h, uint64_t n, uint64_t *at)
+{
+    struct durable *d = &core->durable;
+    bool known =
+        h->back_count >= n && clock_mono_us(core->options.clock) - h->back_us < BACK_KEPT_US;
+    if (known || !core->broker->ops->back) {
+        *at = known ? h->back : 0;
+        return true;
+    }
+    if (h->backing || d->reading >= READS)
+        return false;
+    struct fill_ref *ref = mem_alloc(sizeof(*ref) + h->name_len);
+    *ref = (struct fill_ref){.core = core, .number = n, .asked = d->asked};
+    ref->name_len = h->name_len;
+    memcpy(ref->name, h->name, h->name_len);
+    h->backing = true;
+    d->reading++;
+    core->broker->ops->back(core->broker, core_full_name(core, TOPIC_CHANNEL, history_name(h)),
+                            (uint32_t)n, FILL_BYTES, on_back, ref);
+    return false;
 }
 
 /* The index, for patterns */

@@ -297,7 +297,7 @@ def test_a_caller_needs_just_the_permissions_that_the_library_names(functions, l
         for words in (("sluice_publish", "a", "x", "key", "k", "event", "e"),
                       ("sluice_publish", "b", "x"), ("sluice_beat", "sluice:beat:x"),
                       ("sluice_hello", "", "", "0-0"), ("sluice_changed", "0-0", 10),
-                      ("sluice_read", "a", "0-0", 10, 1000)):
+                      ("sluice_read", "a", "0-0", 10, 1000), ("sluice_back", "a", 1, 1000)):
             assert app.call(*functions.words(*words))
     finally:
         app.close()
@@ -402,6 +402,10 @@ def test_what_is_no_id_is_refused(functions, bad):
     (("sluice_read", "a", "0-0", 1001, 1), "the count must be a number from 1 to 1000"),
     (("sluice_read", "a", "0-0", 1, 0), "the bytes must be a number from 1 to 536870912"),
     (("sluice_read", "a*", "0-0", 1, 1), "the channel has " + NAMES),
+    (("sluice_back", "a", 1), "expected <channel> <count> <bytes>"),
+    (("sluice_back", "a", 1001, 1), "the count must be a number from 1 to 1000"),
+    (("sluice_back", "a", 1, 0), "the bytes must be a number from 1 to 536870912"),
+    (("sluice_back", "a*", 1, 1), "the channel has " + NAMES),
     (("sluice_hello", "", ""), "expected <epoch> <boot> <highest id seen>"),
     (("sluice_beat",), "expected <beat channel>"),
     (("sluice_beat", "orders"),
@@ -540,6 +544,28 @@ def test_a_slice_of_a_thousand_takes_one_xrange(functions):
     functions.redis.cli("CONFIG", "RESETSTAT")
     assert len(functions.read("a", 0, 1000, 1 << 20).entries) == 1000
     assert b"cmdstat_xrange:calls=1," in functions.redis.cli("INFO", "commandstats")
+
+
+def test_where_the_last_messages_begin_is_told_by_their_number_or_their_bytes(functions):
+    def back(count, size=1 << 24):
+        return us(functions.call("sluice_back", "a", count, size))
+    assert back(5) == 0
+    ids = [functions.publish("a", "x" * (1000 if i % 10 else 100000), messages=10000) for i in range(300)]
+    assert functions.read("a", back(1)).ids == ids[-1:]
+    assert functions.read("a", back(299), size=1 << 24).ids == ids[1:]
+    assert functions.read("a", back(300), size=1 << 24).ids == ids
+    assert back(301) == 0
+    assert functions.read("a", back(1000, 1)).ids == ids[-1:]
+    last = functions.read("a", back(1000, 500000))  # 4 large ones and a part of the way to the fifth
+    assert last.ids == ids[-len(last.ids):] and 40 < len(last.ids) <= 60
+
+
+def test_where_the_last_messages_begin_is_found_without_reading_all(functions):
+    for _ in range(20):
+        functions.redis.pipeline([functions.words("sluice_publish", "a", "x", "messages", 10000)] * 100)
+    functions.redis.cli("CONFIG", "RESETSTAT")
+    assert functions.read("a", us(functions.call("sluice_back", "a", 7, 1 << 20))).more == 0
+    assert b"cmdstat_xrevrange:calls=1," in functions.redis.cli("INFO", "commandstats")
 
 
 def test_what_was_trimmed_behind_a_cursor_is_told_as_lost(functions):

@@ -268,6 +268,18 @@ def test_last_takes_so_many_of_each_channel(gateway, name):
     assert [e.id for e in replay(gateway, target)] == [*a[3:], *b]
 
 
+def test_last_of_a_long_log_reads_its_end(start_gateway, shared_redis, name):
+    gateway = start_gateway(shared_redis, namespaces=[{"match": "*", "history": {"messages": 10000}}])
+    words = ("FCALL", "sluice_publish", 1, "sluice:", name)
+    sent = shared_redis.pipeline([(*words, n, "messages", 10000) for n in range(5000)])
+    def reads():
+        found = re.search(rb"cmdstat_xrange:calls=(\d+)", shared_redis.cli("INFO", "commandstats"))
+        return int(found[1]) if found else 0
+    before = reads()
+    assert [e.id for e in replay(gateway, f"/events?channel={name}&last=3")] == [i.decode() for i in sent[-3:]]
+    assert reads() - before == 2  # the beginning, and what was asked for
+
+
 def test_without_any_of_them_a_stream_begins_now(gateway, name):
     publish(gateway, name, "a")
     assert replay(gateway, f"/events?channel={name}") == []

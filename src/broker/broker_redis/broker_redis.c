@@ -95,6 +95,15 @@ static void redis_read(struct broker *b, struct span channel, uint64_t after, ui
     guard_leave(&r->guard);
 }
 
+static void redis_back(struct broker *b, struct span channel, uint32_t count, uint64_t bytes,
+                       broker_back_cb *cb, void *arg)
+{
+    struct redis_broker *r = redis_of(b);
+    guard_enter(&r->guard);
+    history_last(r->history, channel, count, bytes, cb, arg);
+    guard_leave(&r->guard);
+}
+
 static void redis_call(struct broker *b, const char *function, const struct span *args,
                        size_t count, broker_text_cb *cb, void *arg)
 {
@@ -188,6 +197,7 @@ static const struct broker_ops redis_ops = {
     .fence = redis_fence,
     .changed = redis_changed,
     .read = redis_read,
+    .back = redis_back,
     .call = redis_call,
     .sweep = redis_sweep,
     .destroy = redis_destroy,

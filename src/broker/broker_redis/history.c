@@ -27,6 +27,7 @@ struct question {
         broker_hello_cb *hello;
         broker_changes_cb *changes;
         broker_slice_cb *slice;
+        broker_back_cb *back;
     } cb;
     void *arg;      /* borrowed: the caller's */
     uint64_t after; /* what is answered lies above */
@@ -281,6 +282,28 @@ void history_read(struct history *h, struct span channel, uint64_t after, uint32
     q->cb.slice = cb;
     q->after = after;
     question_send(q, "sluice_read", 4, argv, on_read);
+}
+
+/* back */
+
+static void on_back(void *arg, int err, const char *why, const struct redisReply *reply)
+{
+    struct question *q = arg;
+    uint64_t id = 0;
+    err = judge(err, !err && read_id(reply, &id), &why);
+    q->cb.back(q->arg, err, why, id);
+    question_free(q);
+}
+
+void history_last(struct history *h, struct span channel, uint32_t count, uint64_t bytes,
+                  broker_back_cb *cb, void *arg)
+{
+    char many[NUMBER_TEXT], most[NUMBER_TEXT];
+    const struct span argv[] = {channel, number(many, count, READ_MOST),
+                                number(most, bytes, BYTES_MOST)};
+    struct question *q = question_create(h, arg);
+    q->cb.back = cb;
+    question_send(q, "sluice_back", 3, argv, on_back);
 }
 
 /* fence */

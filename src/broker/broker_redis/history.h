@@ -1,6 +1,6 @@
 /*
- * What the hub asks of the history that Redis keeps (broker_ops.hello, fence, changed, read): the
- * calls, and their answers read strictly. Core thread; the caller holds the guard in each call.
+ * What the hub asks of the history that Redis keeps (broker_ops.hello, fence, changed, read, back):
+ * the calls, and their answers read strictly. Core thread; the caller holds the guard in each call.
  */
 #ifndef BROKER_REDIS_HISTORY_H
 #define BROKER_REDIS_HISTORY_H
@@ -25,6 +25,9 @@ void history_changed(struct history *h, uint64_t after, uint32_t limit, broker_c
                      void *arg);
 void history_read(struct history *h, struct span channel, uint64_t after, uint32_t limit,
                   uint64_t bytes, broker_slice_cb *cb, void *arg);
+
+void history_last(struct history *h, struct span channel, uint32_t count, uint64_t bytes,
+                  broker_back_cb *cb, void *arg);
 
 /* history_fence: the beat of the library on `channel`. */
 void history_fence(struct history *h, struct span channel);

@@ -42,7 +42,7 @@ struct rig_channel {
 };
 
 struct rig_call {
-    enum { CALL_HELLO, CALL_FENCE, CALL_CHANGED, CALL_READ } kind;
+    enum { CALL_HELLO, CALL_FENCE, CALL_CHANGED, CALL_READ, CALL_BACK } kind;
     char channel[24];
     uint64_t after, bytes;
     uint32_t limit;
@@ -189,6 +189,16 @@ static void rig_answer_read(const struct rig_call *c, int err)
     ((broker_slice_cb *)c->cb)(c->arg, err, err ? "by script" : NULL, err ? NULL : &slice);
 }
 
+static void rig_answer_back(const struct rig_call *c, int err)
+{
+    uint32_t channel = rig_channel(c->channel), left = c->limit;
+    uint64_t id = 0;
+    for (size_t i = rig.records; i > 0 && !id; i--)
+        if (rig.log[i - 1].channel == channel && left-- == 0)
+            id = rig.log[i - 1].id;
+    ((broker_back_cb *)c->cb)(c->arg, err, err ? "by script" : NULL, err ? 0 : id);
+}
+
 static void rig_answer(const struct rig_call *c, int err)
 {
     switch (c->kind) {
@@ -206,6 +216,9 @@ static void rig_answer(const struct rig_call *c, int err)
         break;
     case CALL_READ:
         rig_answer_read(c, err);
+        break;
+    case CALL_BACK:
+        rig_answer_back(c, err);
         break;
     }
 }
@@ -295,12 +308,23 @@ static void rig_read(struct broker *b, struct span channel, uint64_t after, uint
     rig_take(c);
 }
 
+static void rig_back(struct broker *b, struct span channel, uint32_t count, uint64_t bytes,
+                     broker_back_cb *cb, void *arg)
+{
+    struct rig_call c = {
+        .kind = CALL_BACK, .limit = count, .cb = (void (*)(void))cb, .arg = arg, .bytes = bytes};
+    buf_printf(&rig.calls, "back %.*s %u\n", (int)channel.len, channel.ptr, (unsigned)count);
+    snprintf(c.channel, sizeof(c.channel), "%.*s", (int)channel.len, channel.ptr);
+    rig_take(c);
+}
+
 static const struct broker_ops rig_ops = {.subscribe = rig_subscribe,
                                           .unsubscribe = rig_unsubscribe,
                                           .hello = rig_hello,
                                           .fence = rig_fence,
                                           .changed = rig_changed,
-                                          .read = rig_read};
+                                          .read = rig_read,
+                                          .back = rig_back};
 
 /* What the broker was asked since the last time. */
 UNUSED_FN static const char *calls(void)

@@ -11,7 +11,15 @@
 
 #include <stdlib.h>
 
-enum call_type { CALL_PUBLISH, CALL_DURABLE, CALL_HELLO, CALL_FENCE, CALL_CHANGED, CALL_READ };
+enum call_type {
+    CALL_PUBLISH,
+    CALL_DURABLE,
+    CALL_HELLO,
+    CALL_FENCE,
+    CALL_CHANGED,
+    CALL_READ,
+    CALL_BACK
+};
 
 enum { CALLS = 1024, SLICE_MOST = 64 };
 
@@ -23,6 +31,7 @@ struct call {
         broker_hello_cb *hello;
         broker_changes_cb *changed;
         broker_slice_cb *read;
+        broker_back_cb *back;
     } cb;
     void *arg;
     int channel;
@@ -143,6 +152,19 @@ static void model_read(struct broker *b, struct span channel, uint64_t after, ui
     c->limit = limit < calls.read_most ? limit : calls.read_most;
 }
 
+static void model_back(struct broker *b, struct span channel, uint32_t count, uint64_t bytes,
+                       broker_back_cb *cb, void *arg)
+{
+    if (!redis.up) {
+        cb(arg, ERR_UNAVAILABLE, "away", 0);
+        return;
+    }
+    struct call *c = call_add(CALL_BACK, arg);
+    c->cb.back = cb;
+    c->channel = channel_index(channel);
+    c->limit = count;
+}
+
 static void model_destroy(struct broker *b)
 {
 }
@@ -156,6 +178,7 @@ static const struct broker_ops model_ops = {
     .fence = model_fence,
     .changed = model_changed,
     .read = model_read,
+    .back = model_back,
     .destroy = model_destroy,
 };
 
@@ -183,6 +206,13 @@ static void carry_read(struct call *c)
     c->more = i < end;
 }
 
+static void carry_back(struct call *c)
+{
+    const struct model_log *log = &store.logs[c->channel];
+    log_expire(c->channel);
+    c->id = log->count > c->limit ? log->entries[log->first + log->count - c->limit].id - 1 : 0;
+}
+
 static void carry(struct call *c)
 {
     switch (c->type) {
@@ -204,6 +234,9 @@ static void carry(struct call *c)
         break;
     case CALL_READ:
         carry_read(c);
+        break;
+    case CALL_BACK:
+        carry_back(c);
         break;
     }
     c->done = true;
@@ -297,6 +330,9 @@ static void answer_good(const struct call *c)
     case CALL_READ:
         answer_read(c);
         break;
+    case CALL_BACK:
+        c->cb.back(c->arg, 0, NULL, c->id);
+        break;
     }
 }
 
@@ -320,6 +356,9 @@ static void answer_bad(const struct call *c, int err)
     case CALL_READ:
         c->cb.read(c->arg, err, "away", NULL);
         break;
+    case CALL_BACK:
+        c->cb.back(c->arg, err, "away", 0);
+        break;
     }
 }
 
@@ -336,6 +375,7 @@ static void trace_call(const struct call *c, const char *what)
     static const char *const names[] = {
         [CALL_PUBLISH] = "publish", [CALL_DURABLE] = "durable publish", [CALL_HELLO] = "hello",
         [CALL_FENCE] = "fence",     [CALL_CHANGED] = "changed",         [CALL_READ] = "read",
+        [CALL_BACK] = "back",
     };
     trace("        %s of %s after %llu %s: id %llu, %zu messages, last %llu, lost %llu\n",
           names[c->type], channels[c->channel], (unsigned long long)c->after, what,

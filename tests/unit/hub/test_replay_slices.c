@@ -118,6 +118,63 @@ static void a_replay_larger_than_the_budget_is_given_whole(void **state)
     assert_true(metrics_get(&rig.metrics.ring_bytes) <= 20000);
 }
 
+static void start_long(unsigned messages)
+{
+    rig_create(&(struct rig_options){0});
+    for (uint64_t id = 101; id <= 100 + messages; id++)
+        store("a", id, "x");
+    broker_up();
+    join("a", "A");
+    run();
+    hears();
+    rig.reads = 0;
+    calls();
+}
+
+static void of_the_last_messages_of_a_long_log_no_more_is_read(void **state)
+{
+    rig_stop(state);
+    start_long(8000);
+    ask(1, REPLAY_LAST, 3, "a");
+    run();
+    assert_string_equal(hears(), "slice 1 [8-98 x] [8-99 x] [8-100 x] live at 8100\n");
+    assert_string_equal(calls(), "read a 9\nback a 3\nread a 8097\n");
+    ask(2, REPLAY_LAST, 2, "a");
+    run();
+    assert_string_equal(hears(), "slice 2 [8-99 x] [8-100 x] live at 8100\n");
+    assert_string_equal(calls(), "");
+}
+
+static void a_broker_that_cannot_tell_where_the_last_begin_is_read_from_the_first(void **state)
+{
+    rig_stop(state);
+    start_long(3000);
+    ask(1, REPLAY_LAST, 2, "a");
+    turn();
+    answer();
+    turn();
+    assert_string_equal(calls(), "read a 9\nback a 2\n");
+    answer_err(ERR_INVALID);
+    run();
+    assert_string_equal(hears(), "slice 1 [3-99 x] [3-100 x] live at 3100\n");
+    assert_int_equal(rig.reads, 3);
+}
+
+static void a_thousand_who_want_the_last_messages_ask_once(void **state)
+{
+    rig_stop(state);
+    start_long(5000);
+    for (unsigned i = 0; i < 1000; i++)
+        ask(i, REPLAY_LAST, 1 + i % 2, "a");
+    run();
+    const char *all = hears();
+    unsigned live = 0;
+    for (const char *at = all; (at = strstr(at, "live at 5100")); at++)
+        live++;
+    assert_int_equal(live, 1000);
+    assert_true(rig.reads <= 3);
+}
+
 /* Each is at another place of the log, so that what they hold is nobody else's. */
 static void streams_that_take_nothing_hold_little_more_than_the_budget(void **state)
 {
@@ -334,6 +391,9 @@ int main(void)
         A(large_messages_are_cut_by_their_bytes),
         A(a_log_of_several_reads_is_given_whole),
         A(a_replay_larger_than_the_budget_is_given_whole),
+        A(of_the_last_messages_of_a_long_log_no_more_is_read),
+        A(a_broker_that_cannot_tell_where_the_last_begin_is_read_from_the_first),
+        A(a_thousand_who_want_the_last_messages_ask_once),
         A(streams_that_take_nothing_hold_little_more_than_the_budget),
         A(what_is_published_while_a_stream_pulls_comes_behind),
         A(what_is_lost_while_a_stream_pulls_is_told),
