@@ -13,6 +13,7 @@ from harness import http
 from harness.process import stays, until
 from harness.sse import Closed, Event, Parser, Retry, Stream
 
+AT_ONCE = 10  # seconds; of the 600 that it may drain, and whatever else the machine does
 GRACE = 3  # what is being written may take this much longer than drain_seconds
 
 
@@ -141,7 +142,7 @@ def test_publishes_in_flight_are_answered(redis, start_gateway):
         assert answer.status == 200 and answer.json() == {"receivers": 0}, answer
     began = time.monotonic()
     gateway.stop()
-    assert time.monotonic() - began < 2, "nobody is left, so there is nothing to wait for"
+    assert time.monotonic() - began < 4, "nobody is left, so there is nothing to wait for"
 
 
 @pytest.mark.threads
@@ -196,7 +197,7 @@ def test_a_second_signal_ends_it_now(start_gateway, second):
     assert all(stream.is_open(0) for stream in streams)
     began = time.monotonic()
     gateway.stop(second)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < AT_ONCE
     for stream in streams:
         stream.rest()
         stream.close()
@@ -207,7 +208,7 @@ def test_with_nobody_connected_it_ends_at_once_with_0(start_gateway):
     assert gateway.get("/healthz").status == 200
     began = time.monotonic()
     gateway.stop()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < AT_ONCE
 
 
 def test_an_idle_connection_does_not_hold_the_end_up(start_gateway):
@@ -221,7 +222,7 @@ def test_an_idle_connection_does_not_hold_the_end_up(start_gateway):
         assert one.sock.recv(1) == b""
         one.close()
     gateway.stop()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < AT_ONCE
 
 
 @pytest.mark.threads
@@ -237,7 +238,7 @@ def test_clients_that_never_read_and_never_finish_do_not_hold_the_end_up(shared_
     gateway.streams = []
     began = time.monotonic()
     gateway.stop()
-    assert time.monotonic() - began < 1 + GRACE + 1.5
+    assert time.monotonic() - began < 1 + GRACE + 6
     stuck.close()
     half.sock.close()
 

@@ -102,7 +102,7 @@ def test_a_frozen_peer_is_pending_until_its_lease_has_lapsed_and_then_not_waited
     assert time.monotonic() - begun < 3
     answer = gateway.post("/invalidate?wait=all&timeout_ms=25000", json.dumps({"keys": ["k"]}), timeout=30)
     assert answer.status == 200 and answer.json()["pending"] == [] and answer.json()["acked"] == ["well"]
-    assert time.monotonic() - begun < 18
+    assert time.monotonic() - begun < 22, "its lease is 15 s, and 25 s is the bound of the wait"
     listed = {p["name"]: p for p in gateway.get("/api/peers").json()["peers"]}
     assert listed["frozen"]["lease_ms"] == 0 and listed["frozen"]["lag"]["ids"] > 0
     assert listed["frozen"]["lag"]["seconds"] > 10
@@ -142,7 +142,7 @@ def test_without_peers_wait_answers_at_once(gateway, redis):
     settle(gateway, redis)
     begun = time.monotonic()
     answer = invalidate(gateway, "?wait=all&timeout_ms=5000", keys=["k"])
-    assert answer.status == 200 and answer.json()["acked"] == [] and time.monotonic() - begun < 2
+    assert answer.status == 200 and answer.json()["acked"] == [] and time.monotonic() - begun < 4
 
 
 def test_the_list_of_peers_says_who_is_where_and_how_far(gateways):

@@ -94,13 +94,13 @@ def test_streams_over_limits_per_address_are_told_busy(start_gateway):
 def test_a_request_that_never_ends_is_ended_after_request_seconds(start_gateway, part):
     gateway = start_gateway(limits={"request_seconds": 1})
     began = time.monotonic()
-    with http.connect(gateway.address, 12) as sock:
+    with http.connect(gateway.address, 20) as sock:
         sock.sendall(part)
         answer = b""
         while (data := sock.recv(4096)):
             answer += data
     took = time.monotonic() - began
-    assert 1 <= took < 10, took  # the kernel keeps a silent one to itself for 7 s
+    assert 1 <= took < 15, took  # the kernel keeps a silent one to itself for 7 s
     assert answer == b"" or answer.startswith(b"HTTP/1.1 408"), answer
     assert gateway.get("/healthz").status == 200
 
