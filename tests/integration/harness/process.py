@@ -10,13 +10,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent():
+def _before_exec():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A shell ignores SIGINT for what it starts with `&`, and no script below could ever trap it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def spawn(argv, **popen):
     """A child that the kernel kills when this process ends, however it ends."""
-    return subprocess.Popen(argv, preexec_fn=_die_with_parent, **popen)
+    return subprocess.Popen(argv, preexec_fn=_before_exec, **popen)
 
 
 def clean_env(**extra):
