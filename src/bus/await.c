@@ -53,9 +53,9 @@ bool await_admit(struct bus *bus, struct job *j)
 static void add(struct job *j, size_t at, const struct living *l)
 {
     struct awaited *w = &j->awaited[at];
-    *w = (struct awaited){.lease_us = l->lease_us};
+    *w = (struct awaited){.session = l->session, .opened = l->opened, .lease_us = l->lease_us};
     snprintf(w->name, sizeof(w->name), "%s", l->name);
-    w->acked = l->acked >= j->id || peers_acked(j->bus, l->name, j->called_us) >= j->id;
+    w->acked = l->acked >= j->id || peers_acked(j->bus, l->name, l->session, j->called_us) >= j->id;
     j->unacked += !w->acked;
 }
 
@@ -130,14 +130,18 @@ void await_hurry(struct bus *bus)
 
 /* What is heard */
 
-void await_heard(struct bus *bus, const char *name, uint64_t id)
+void await_heard(struct bus *bus, const char *name, uint64_t session, uint64_t id)
 {
-    roll_heard(&bus->roll, name, bus_now(bus));
+    roll_heard(&bus->roll, name, session, bus_now(bus));
     LIST_FOREACH_SAFE (n, &bus->jobs) {
         struct job *j = LIST_ENTRY(n, struct job, node);
         struct awaited *w = j->waits ? find(j, name) : NULL;
         if (!w || w->acked)
             continue;
+        if (w->session && w->session != session) {
+            j->doubt = true;
+            continue;
+        }
         w->acked = id >= j->id;
         w->lease_us = bus_now(bus) + lease_us; /* each word renews it */
         j->unacked -= w->acked;
@@ -146,13 +150,17 @@ void await_heard(struct bus *bus, const char *name, uint64_t id)
     }
 }
 
-void await_closed(struct bus *bus, const char *name)
+void await_closed(struct bus *bus, const char *name, uint64_t opened)
 {
     LIST_FOREACH_SAFE (n, &bus->jobs) {
         struct job *j = LIST_ENTRY(n, struct job, node);
         struct awaited *w = j->waits ? find(j, name) : NULL;
         if (!w || w->acked)
             continue;
+        if (w->opened && w->opened != opened) {
+            j->doubt = true;
+            continue;
+        }
         size_t after = (size_t)(j->awaited + j->awaited_count - (w + 1));
         memmove(w, w + 1, after * sizeof(*w));
         j->awaited_count--;
@@ -184,6 +192,8 @@ static void note_listed(struct job *j, struct awaited *w, const struct living *l
     bool acked = w->acked || l->acked >= j->id;
     j->unacked -= acked - w->acked;
     w->acked = acked;
+    w->session = l->session;
+    w->opened = l->opened;
     w->lease_us = l->lease_us;
 }
 
@@ -213,7 +223,13 @@ static void read_listed(void *ctx, struct span peer)
         return;
     }
     uint64_t left = answer_number(peer, "lease") * ms_us;
-    struct living l = {.lease_us = left ? list->now + left : 0, .acked = answer_id(peer, "acked")};
+    struct buf session = {0};
+    (void)answer_field(peer, "session", &session);
+    struct living l = {.session = bus_session(buf_view(&session)),
+                       .opened = answer_id(peer, "opened"),
+                       .lease_us = left ? list->now + left : 0,
+                       .acked = answer_id(peer, "acked")};
+    buf_free(&session);
     snprintf(l.name, sizeof(l.name), "%s", buf_cstr(&name));
     roll_listed(&list->bus->roll, l.name, l.lease_us);
     LIST_FOREACH (n, &list->bus->jobs) {

@@ -107,10 +107,10 @@ static void hear_ack(struct bus *bus, struct span words)
     char name[PEER_NAME + 1], session[PEER_NAME + 1];
     if (!take_word(&words, name, sizeof(name)) || !take_word(&words, session, sizeof(session)))
         return;
-    uint64_t id = take_id(&words, 0);
+    uint64_t id = take_id(&words, 0), by = bus_session(span_of(session));
     if (id)
-        peers_heard(bus, name, id);
-    await_heard(bus, name, id);
+        peers_heard(bus, name, by, id);
+    await_heard(bus, name, by, id);
 }
 
 /* One line a peer. */
@@ -130,10 +130,11 @@ static void hear_peer(struct bus *bus, struct span words)
     if (!take_word(&words, name, sizeof(name)) || !take_word(&words, session, sizeof(session)))
         return;
     if (strcmp(session, "-") == 0) {
-        await_closed(bus, name);
-        peers_replaced(bus, name, session, take_id(&words, UINT64_MAX - 1) + 1);
+        uint64_t opened = take_id(&words, 0);
+        await_closed(bus, name, opened);
+        peers_closed(bus, name, opened);
     } else {
-        await_heard(bus, name, 0);
+        await_heard(bus, name, bus_session(span_of(session)), 0);
         peers_replaced(bus, name, session, take_id(&words, UINT64_MAX));
     }
 }

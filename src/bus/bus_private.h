@@ -11,7 +11,7 @@ enum {
     TIMES = 1024, /* of accepted invalidations that are remembered for the histogram */
     PEERS_MOST = 10000,
     JOBS_MOST = 4096,      /* invalidations under way */
-    AWAITED_MOST = 500000, /* waits x the peers of each: 44 MB */
+    AWAITED_MOST = 500000, /* waits x the peers of each: 52 MB */
     ACKS_MOST = 256,       /* confirmations that one call carries, as deploy/sluice.lua allows */
     ROLL_TEXT = 24,
 };
@@ -26,11 +26,13 @@ struct feed {
     bool opened;        /* announced once: its worker was told */
     uint64_t opened_id; /* as the store answered; 0: not yet */
     uint64_t rival;     /* the latest opening heard of the same name by another session */
+    uint64_t closed;    /* the last opening of the name that was heard to be closed */
 };
 
 /* What a peer has confirmed, as far as was heard. */
 struct heard {
     char name[PEER_NAME + 1];
+    uint64_t session;  /* whose words these are: bus_session */
     uint64_t acked;    /* the highest */
     uint64_t last;     /* the last: lower where a later session, or another dataset, begins again */
     uint64_t heard_us; /* monotonic: when that was */
@@ -45,6 +47,7 @@ struct accepted {
 /* A peer that lives, by the roll. */
 struct living {
     char name[PEER_NAME + 1];
+    uint64_t session, opened; /* bus_session; 0: not said */
     uint64_t
         lease_us;   /* monotonic: by what was heard its lease lasts until then; 0: it has lapsed */
     uint64_t acked; /* when the list was made */
@@ -61,7 +64,8 @@ struct roll {
 /* A peer that an invalidation waits for. */
 struct awaited {
     char name[PEER_NAME + 1];
-    uint64_t lease_us; /* monotonic: by what was heard its lease lasts until then */
+    uint64_t session, opened; /* as on the roll */
+    uint64_t lease_us;        /* monotonic: by what was heard its lease lasts until then */
     bool acked;
 };
 
@@ -135,8 +139,8 @@ void acks_end(struct bus *bus);
 /* roll_take: what an announcement was answered; false: it says that the roll is still one that is
  * not ours. */
 bool roll_take(struct roll *roll, struct span answer, uint64_t now);
-/* roll_heard: the peer lives. */
-void roll_heard(struct roll *roll, const char *name, uint64_t now);
+/* roll_heard: that session of the peer lives. */
+void roll_heard(struct roll *roll, const char *name, uint64_t session, uint64_t now);
 /* roll_listed: on the store's list its lease lasts until then; 0: it has lapsed. roll_look_done:
  * that was the list. */
 void roll_listed(struct roll *roll, const char *name, uint64_t until);
@@ -152,9 +156,14 @@ bool await_admit(struct bus *bus, struct job *j);
 void await_hurry(struct bus *bus);
 /* await_begin: the job waits, or is answered and gone; `live` is what the announcement answered. */
 void await_begin(struct job *j, struct span live);
-/* await_heard: a peer has confirmed all up to id, 0: lives. await_closed: it holds no copies. */
-void await_heard(struct bus *bus, const char *name, uint64_t id);
-void await_closed(struct bus *bus, const char *name);
+/*
+ * await_heard: that session of a peer has confirmed all up to id, 0: lives. await_closed: the one
+ * that was opened with that id holds no copies. Pub/sub knows no databases: a peer of the same name
+ * that reads the feed of another one is no peer of ours, so a word of a session that is not known
+ * is no more than a reason to look at the store's list.
+ */
+void await_heard(struct bus *bus, const char *name, uint64_t session, uint64_t id);
+void await_closed(struct bus *bus, const char *name, uint64_t opened);
 /* await_back: the store was away. await_tick: as bus_tick. */
 void await_back(struct bus *bus);
 uint64_t await_tick(struct bus *bus, uint64_t now);
@@ -180,13 +189,16 @@ void peers_close(struct bus *bus, const struct bus_request *request);
 void peers_reopen(struct bus *bus);
 /* peers_name: whose session it is, borrowed; NULL: no feed of this gateway has it. */
 const char *peers_name(const struct bus *bus, const char *session);
-/* peers_replaced: a session of that name was opened, with that id. */
+/* peers_replaced: a session of that name was opened, with that id; maybe in another database, so
+ * the store is asked. peers_closed: the one that was opened with that id is closed. */
+void peers_closed(struct bus *bus, const char *name, uint64_t opened);
 void peers_replaced(struct bus *bus, const char *name, const char *session, uint64_t opened);
 /* peers_accepted: what was announced for a request of this gateway. peers_heard: a peer's word. */
 void peers_accepted(struct bus *bus, uint64_t id, uint64_t accepted_us, const char *origin);
-void peers_heard(struct bus *bus, const char *name, uint64_t id);
-/* peers_acked: the last that was heard of it, not before `since`; 0: nothing. */
-uint64_t peers_acked(const struct bus *bus, const char *name, uint64_t since);
+void peers_heard(struct bus *bus, const char *name, uint64_t session, uint64_t id);
+/* peers_acked: the last that was heard of that session, 0: of any; not before `since`; 0: nothing.
+ */
+uint64_t peers_acked(const struct bus *bus, const char *name, uint64_t session, uint64_t since);
 void peers_end(struct bus *bus);
 
 /* answers.c: what the store says. */
@@ -206,6 +218,12 @@ void bus_reply(struct bus *bus, uint32_t worker, struct bus_request *request, in
                struct span json);
 void bus_fail(struct bus *bus, uint32_t worker, struct bus_request *request, int err,
               const char *why);
+
+/* bus_session: what a session is known by; 0: none. */
+static inline uint64_t bus_session(struct span session)
+{
+    return session.len ? map_hash(session) : 0;
+}
 
 static inline uint64_t bus_now(const struct bus *bus)
 {

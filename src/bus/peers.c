@@ -149,14 +149,20 @@ static void tell_feed(struct bus *bus, const struct feed *f, enum bus_kind kind,
     bus->options.store.answer(bus->options.store.ctx, f->worker, r);
 }
 
+static void announce(struct bus *bus, const struct feed *f);
+
 /* Of two sessions of one name the one that was opened later has it. Words on the channel may come
- * before the answer, and those of an earlier session after a later one was asked for. */
-static void end_if_replaced(struct bus *bus, struct feed *f)
+ * before the answer, those of an earlier session after a later one was asked for, and some are of
+ * another database's peers: saying again what was opened shows whether it has been replaced. */
+static void end_if_over(struct bus *bus, struct feed *f)
 {
-    if (!f->opened_id || f->rival <= f->opened_id)
-        return;
-    f->rival = 0;
-    tell_feed(bus, f, BUS_END_FEED, 0, NULL);
+    if (f->opened_id && f->closed == f->opened_id) {
+        f->closed = 0;
+        tell_feed(bus, f, BUS_END_FEED, 0, NULL);
+    } else if (f->opened_id && f->rival > f->opened_id) {
+        f->rival = 0;
+        announce(bus, f);
+    }
 }
 
 /* Until it has been announced once its worker waits; when Redis went away peers_reopen says it
@@ -166,18 +172,18 @@ static void on_opened(void *arg, int err, const char *why, struct span text)
     struct opening *o = arg;
     struct feed *f = find_feed(o->bus, o->session);
     struct buf later = {0};
-    if (f && !err && answer_field(text, "later", &later)) {
-        f->rival = UINT64_MAX;
-    } else if (f && !err) {
+    bool replaced = f && !err && answer_field(text, "later", &later);
+    if (f && !err && !replaced)
         f->opened_id = answer_id(text, "opened");
-    }
     buf_free(&later);
     if (f && !f->opened && (!err || o->bus->up)) {
         f->opened = !err;
         tell_feed(o->bus, f, BUS_OPEN_FEED, err, why);
     }
-    if (f)
-        end_if_replaced(o->bus, f);
+    if (replaced)
+        tell_feed(o->bus, f, BUS_END_FEED, 0, NULL);
+    else if (f)
+        end_if_over(o->bus, f);
     mem_free(o);
 }
 
@@ -232,7 +238,18 @@ void peers_replaced(struct bus *bus, const char *name, const char *session, uint
         if (strcmp(f->peer, name) != 0 || strcmp(f->session, session) == 0)
             continue;
         f->rival = opened > f->rival ? opened : f->rival;
-        end_if_replaced(bus, f);
+        end_if_over(bus, f);
+    }
+}
+
+void peers_closed(struct bus *bus, const char *name, uint64_t opened)
+{
+    LIST_FOREACH_SAFE (n, &bus->feeds) {
+        struct feed *f = LIST_ENTRY(n, struct feed, node);
+        if (strcmp(f->peer, name) != 0)
+            continue;
+        f->closed = opened;
+        end_if_over(bus, f);
     }
 }
 
@@ -315,11 +332,14 @@ static void observe_all(struct bus *bus, const struct heard *h, uint64_t id)
     }
 }
 
-void peers_heard(struct bus *bus, const char *name, uint64_t id)
+void peers_heard(struct bus *bus, const char *name, uint64_t session, uint64_t id)
 {
     struct heard *h = heard_of(bus, name);
     if (!h)
         return;
+    if (h->session != session)
+        h->acked = 0;
+    h->session = session;
     h->last = id;
     h->heard_us = bus_now(bus);
     if (id <= h->acked)
@@ -330,10 +350,11 @@ void peers_heard(struct bus *bus, const char *name, uint64_t id)
     h->acked = id;
 }
 
-uint64_t peers_acked(const struct bus *bus, const char *name, uint64_t since)
+uint64_t peers_acked(const struct bus *bus, const char *name, uint64_t session, uint64_t since)
 {
     const struct heard *h = map_get(bus->heard, span_of(name));
-    return h && h->heard_us >= since ? h->last : 0;
+    bool of_it = h && (!session || h->session == session);
+    return of_it && h->heard_us >= since ? h->last : 0;
 }
 
 void peers_end(struct bus *bus)

@@ -34,14 +34,19 @@ static void read_living(void *ctx, struct span peer)
     struct roll *roll = r->roll;
     struct buf name = {0};
     if (answer_field(peer, "name", &name) && name.len <= PEER_NAME) {
+        struct buf session = {0};
+        (void)answer_field(peer, "session", &session);
         if (roll->count == roll->room) {
             roll->room = roll->room ? 2 * roll->room : 16;
             roll->list = mem_realloc(roll->list, roll->room * sizeof(*roll->list));
         }
         struct living *l = &roll->list[roll->count++];
-        *l = (struct living){.lease_us = r->now + answer_number(peer, "lease") * 1000,
+        *l = (struct living){.session = bus_session(buf_view(&session)),
+                             .opened = answer_id(peer, "opened"),
+                             .lease_us = r->now + answer_number(peer, "lease") * 1000,
                              .acked = answer_id(peer, "acked")};
         snprintf(l->name, sizeof(l->name), "%s", buf_cstr(&name));
+        buf_free(&session);
     }
     buf_free(&name);
 }
@@ -66,10 +71,10 @@ bool roll_take(struct roll *roll, struct span answer, uint64_t now)
     return !same || ours;
 }
 
-void roll_heard(struct roll *roll, const char *name, uint64_t now)
+void roll_heard(struct roll *roll, const char *name, uint64_t session, uint64_t now)
 {
     struct living *l = find(roll, name);
-    if (l)
+    if (l && (!l->session || l->session == session))
         l->lease_us = now + lease_us;
 }
 

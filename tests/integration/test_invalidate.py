@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -222,6 +223,28 @@ def test_by_scripts_the_bus_is_the_same(redis, start_gateway):
     stats = redis.cli("INFO", "commandstats").decode()
     called = stats.replace("cmdstat_fcall:calls=0,", "")  # only refused
     assert "cmdstat_evalsha:" in called and "cmdstat_fcall:" not in called
+
+
+def test_peers_of_another_database_are_not_ours_though_redis_tells_us_of_them(redis, start_gateway):
+    ours, theirs = start_gateway(redis), start_gateway(redis.url[:-1] + "1", redis_linger_ms=0)
+    settle(ours, redis)
+    peer = Peer(ours, "app-1").begin()
+    assert peer.ack().status == 200
+    other = Peer(theirs, "app-1").follow()  # opened later, by the same name
+    invalidate(theirs, keys=["theirs"])
+    begun = threading.Thread(target=lambda: (time.sleep(0.3), invalidate(theirs, keys=["meanwhile"])))
+    begun.start()
+    answer = invalidate(ours, "?wait=all&timeout_ms=1500", keys=["ours"])
+    begun.join()
+    assert answer.status == 202 and answer.json()["pending"] == ["app-1"], answer
+    assert peer.next().json()["keys"] == ["ours"], "its feed goes on"
+    begun = threading.Thread(target=lambda: (time.sleep(0.3), other.ack(peer="app-1", close=True)))
+    begun.start()
+    answer = invalidate(ours, "?wait=all&timeout_ms=1500", keys=["ours too"])
+    begun.join()
+    assert answer.status == 202 and answer.json()["pending"] == ["app-1"], answer
+    assert peer.next().json()["keys"] == ["ours too"] and peer.ack().status == 200
+    other.close()
 
 
 def test_while_redis_is_away_nothing_is_accepted_and_the_feed_stays_open(gateway, redis):

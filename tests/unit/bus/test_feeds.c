@@ -74,7 +74,20 @@ static void a_later_session_of_the_name_ends_the_feed(void **state)
     rig_hear("sluice:peers", "b s2 6-0");
     assert_int_equal(rig.answer_count, 1);
     rig_hear("sluice:peers", "a s2 5-1");
+    assert_string_equal(rig_arg("sluice_peer_open", 1, 3), "5-0");
+    rig_reply("sluice_peer_open", 1, "{\"name\":\"a\",\"later\":\"s2\"}");
     assert_true(told(1, BUS_END_FEED, "s1"));
+}
+
+static void a_later_session_that_the_store_does_not_know_is_of_another_database(void **state)
+{
+    open_feed(OPENED("5-0"));
+    rig_hear("sluice:peers", "a s2 5-1");
+    rig_reply("sluice_peer_open", 1, OPENED("5-0"));
+    rig_hear("sluice:peers", "a s1 5-0");
+    rig_hear("sluice:peers", "a - 5-1");
+    assert_int_equal(rig.answer_count, 1);
+    assert_int_equal(rig_count("sluice_peer_open"), 2);
 }
 
 static void word_of_an_earlier_session_that_comes_late_ends_nothing(void **state)
@@ -94,6 +107,7 @@ static void word_of_a_later_session_that_comes_before_the_answer_ends_the_feed(v
     assert_int_equal(rig.answer_count, 0);
     rig_reply("sluice_peer_open", 0, OPENED("5-0"));
     assert_true(told(0, BUS_OPEN_FEED, "s1"));
+    rig_reply("sluice_peer_open", 1, "{\"name\":\"a\",\"later\":\"s2\"}");
     assert_true(told(1, BUS_END_FEED, "s1"));
 }
 
@@ -223,6 +237,7 @@ int main(void)
         RIG_TEST(after_the_store_was_away_a_feed_is_said_again_with_the_id_of_its_opening),
         RIG_TEST(a_feed_whose_peer_went_elsewhere_meanwhile_ends),
         RIG_TEST(a_later_session_of_the_name_ends_the_feed),
+        RIG_TEST(a_later_session_that_the_store_does_not_know_is_of_another_database),
         RIG_TEST(word_of_an_earlier_session_that_comes_late_ends_nothing),
         RIG_TEST(word_of_a_later_session_that_comes_before_the_answer_ends_the_feed),
         RIG_TEST(a_peer_that_closes_ends_its_feed),
