@@ -41,7 +41,7 @@ class Copies:
         self.lock = threading.Lock()
         self.held, self.tickets = {}, set()
         self.known = {}  # the version of a row that the last invalidation of it was of
-        self.told = {}  # the same, since the last flush and but of what callers have announced
+        self.told, self.wrong = set(), []  # what callers announced since the last flush; and what came twice
         self.until = 0.0  # the end of the lease; 0 when there was none yet
         self.counts = Counter()
 
@@ -91,13 +91,18 @@ class Copies:
             self.careless == "tracked" and tracked and self.counts["tracked"] % 10 == 0
 
     def _note(self, marks, cause, keys):
-        """Each invalidation is of a version of its own, unless tracking tells it: a mark's end is told, too."""
+        """
+        Each invalidation is of a version of its own, unless tracking tells it: a mark's end is told, too. An
+        older version may come late, when the call was under way in a gateway while Redis lost everything.
+        """
         for row, version in marks.items():
             self.known[row] = max(self.known.get(row, 0), version)
             if cause == "tracking":
                 continue
-            self.counts["repeated"] += version <= self.told.get(row, 0)
-            self.told[row] = version
+            if (row, version) in self.told:
+                self.counts["repeated"] += 1
+                self.wrong.append(f"repeated: row {row}, version {version}, at {self.clock():.3f}")
+            self.told.add((row, version))
         self.counts["tracked"] += keys * (cause == "tracking")
         self.counts["by webhook"] += cause == "webhook"
 

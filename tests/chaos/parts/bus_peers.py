@@ -147,7 +147,7 @@ class Peer:
         for part in (self, self.copies, self.feed, self.source, self.caller):
             total.update(part.counts)
         total["broken protocol"] = len(self.feed.wrong)
-        return total, self.wrong + self.feed.wrong[:SHOWN]
+        return total, self.wrong + self.feed.wrong[:SHOWN] + self.copies.wrong[:SHOWN]
 
 
 class Household:
