@@ -164,6 +164,9 @@ def test_an_invalidation_that_comes_twice_is_repeated_unless_a_flush_came_betwee
     peer.copies.drop(event)
     total, wrong = peer.totals()
     assert total["repeated"] == 1 and wrong
+    peer.copies.lost_at = lambda: peer.copies.clock() - 1
+    peer.copies.drop(event)
+    assert peer.totals()[0]["repeated"] == 1
 
 
 def test_a_copy_that_is_old_at_rest_is_stale(peer):

@@ -28,6 +28,9 @@ def touches(event, row):
 CARELESS = ("drop", "lease", "ticket", "lapse", "tracked", "leave")
 
 
+LATE_SECONDS = 5  # an event may take so long from Redis to a peer
+
+
 class Ticket:
     def __init__(self, row):
         self.row, self.good = row, True
@@ -36,12 +39,13 @@ class Ticket:
 class Copies:
     """`careless`: what it omits, for a run that must fail: one of CARELESS."""
 
-    def __init__(self, clock=time.monotonic, careless=None):
-        self.clock, self.careless = clock, careless
+    def __init__(self, clock=time.monotonic, careless=None, lost_at=lambda: 0.0):
+        self.clock, self.careless, self.lost_at = clock, careless, lost_at
         self.lock = threading.Lock()
         self.held, self.tickets = {}, set()
         self.known = {}  # the version of a row that the last invalidation of it was of
-        self.told, self.wrong = set(), []  # what callers announced since the last flush; and what came twice
+        self.told, self.wrong = {}, []  # what callers announced since the last flush; and what came twice
+        self.flushed = "never"
         self.until = 0.0  # the end of the lease; 0 when there was none yet
         self.counts = Counter()
 
@@ -75,7 +79,7 @@ class Copies:
     def drop(self, event):
         with self.lock:
             self.counts["invalidations"] += 1
-            self._note(world.marks_in(event["keys"]), event.get("cause"), len(event["keys"]))
+            self._note(event)
             if self._omits(event):
                 return
             for row in [row for row in self.held if touches(event, row)]:
@@ -90,25 +94,31 @@ class Copies:
         return self.careless == "drop" and self.counts["invalidations"] % 100 == 0 or \
             self.careless == "tracked" and tracked and self.counts["tracked"] % 10 == 0
 
-    def _note(self, marks, cause, keys):
+    def _note(self, event):
         """
-        Each invalidation is of a version of its own, unless tracking tells it: a mark's end is told, too. An
-        older version may come late, when the call was under way in a gateway while Redis lost everything.
+        Each invalidation is of a version of its own, unless tracking tells it: a mark's end is told, too. When
+        Redis loses everything it forgets which calls it knew: an older version may come late, of a call that was
+        under way, and the same again, behind no flush where nothing was missed.
         """
-        for row, version in marks.items():
+        cause, now = event.get("cause"), self.clock()
+        where = f"{event.get('at')} at {now:.3f}"
+        for row, version in world.marks_in(event["keys"]).items():
             self.known[row] = max(self.known.get(row, 0), version)
             if cause == "tracking":
                 continue
-            if (row, version) in self.told:
+            before, first = self.told.get((row, version), (0.0, None))
+            if first and self.lost_at() < before - LATE_SECONDS:
                 self.counts["repeated"] += 1
-                self.wrong.append(f"repeated: row {row}, version {version}, at {self.clock():.3f}")
-            self.told.add((row, version))
-        self.counts["tracked"] += keys * (cause == "tracking")
+                self.wrong.append(f"repeated: row {row}, version {version}: {first}, then {where}; "
+                                  f"the last flush: {self.flushed}")
+            self.told[row, version] = (now, where)
+        self.counts["tracked"] += len(event["keys"]) * (cause == "tracking")
         self.counts["by webhook"] += cause == "webhook"
 
-    def flush(self):
-        """Redis may have lost which calls it knew."""
+    def flush(self, where=None):
+        """Redis may have lost which calls it knew. `where`: to be told when something is wrong."""
         with self.lock:
+            self.flushed = f"{where} at {self.clock():.3f}"
             self.told.clear()
             self._flush()
 

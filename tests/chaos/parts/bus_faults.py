@@ -6,7 +6,6 @@ is gone unseen. Between them is a longer time in which all can confirm and nobod
 """
 
 import json
-import re
 import signal
 import time
 
@@ -17,6 +16,7 @@ from .faults import (clock_stepped, connections_killed, gateway_drained, gateway
 LISTEN_SECONDS = 10  # by then a gateway listens again, whatever was before
 
 
+FOLLOWED_SECONDS = 8  # then a gateway knows of all that the recorder may not have announced
 TORN_MEMBERS = (50000, 50000, 100000, 100000, 200000)
 
 
@@ -36,30 +36,34 @@ def redis_flushed(stage, _rng):
 
 def tracking_killed(stage, rng):
     """Of a gateway's two connections that track, one ends, or both do; of one gateway or of all."""
-    kill, which = rng.choice([1, 2]), rng.choice([("listens",), ("tracks",), ("listens", "tracks")])
+    most, which = rng.choice([1, 2]), rng.choice([("listens",), ("tracks",), ("listens", "tracks")])
     end, killed = time.monotonic() + LISTEN_SECONDS, 0
     while not killed and time.monotonic() < end:
-        for line in stage.redis.cli("CLIENT", "LIST").decode().splitlines()[:]:
-            found = re.match(r"id=(\d+) .* redir=([1-9]\d*) ", line)
-            if found and kill:
-                kill -= 1
-                ids = {"tracks": found[1], "listens": found[2]}
-                killed += sum(stage.redis.cli("CLIENT", "KILL", "ID", ids[each]) for each in which)
+        for pair in stage.tracking_pairs()[:most]:  # Redis is hurt by this lane only
+            killed += sum(stage.redis.cli("CLIENT", "KILL", "ID", pair[each]) for each in which)
         time.sleep(0.05)
     return killed > 0
 
 
 def recorder_killed(stage, rng):
-    """The gateway that announces what tracking sees; another takes its place before it is back, or not."""
-    end = time.monotonic() + LISTEN_SECONDS
+    """
+    The gateway that announces what tracking sees dies, and does not announce what came in its last moments. Where
+    the other has followed for long enough it announces that in its place; else it has to say flush.
+    """
+    end = time.monotonic() + 2 * LISTEN_SECONDS
     while time.monotonic() < end:
-        for i, gateway in enumerate(stage.gateways):
-            if gateway.metrics().get("sluice_tracking_recorder"):
-                stage.kill_gateway(i)
-                time.sleep(rng.choice([0.2, 2, 8]))
-                stage.start_gateway(i)
-                return True
-        time.sleep(0.1)
+        patient = time.monotonic() < end - LISTEN_SECONDS
+        i = stage.recorder()
+        if i is None or (patient and stage.tracked_seconds() < FOLLOWED_SECONDS):
+            time.sleep(0.1)
+            continue
+        stage.read_counters(i)
+        stage.gateways[i].child.send_signal(signal.SIGSTOP)
+        time.sleep(rng.uniform(0.3, 2))
+        stage.end_gateway(i)
+        time.sleep(rng.choice([0.2, 2, 5]))
+        stage.start_gateway(i)
+        return True
     return False
 
 
@@ -137,7 +141,7 @@ LANES = (
     ((redis_restarted, redis_killed, redis_emptied, redis_flushed),
      (connections_killed, tracking_killed, tiny_buffer, partition),
      (redis_frozen, clock_stepped, notices_denied)),
-    ((gateway_killed, gateway_drained, tunnel, recorder_killed, tag_torn),),
+    ((gateway_killed, gateway_drained, tunnel, tag_torn), (recorder_killed,)),
     ((peers_dozing, peers_cut), (peers_frozen,), (peers_leave,)),
 )
 NAMES = [fault.__name__ for lane in LANES for kinds in lane for fault in kinds]

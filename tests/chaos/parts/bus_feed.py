@@ -31,7 +31,7 @@ class Feed:
         self.due, self.news = None, threading.Condition()  # (session, id, address) to be confirmed
         self.counts, self.wrong = Counter(), []
         self.over = threading.Event()
-        self.away_until, self.anew = 0.0, False
+        self.away_until, self.anew, self.address = 0.0, False, None
         for work in (self._follow_always, self._confirm_always):
             threading.Thread(target=work, daemon=True).start()
 
@@ -84,7 +84,7 @@ class Feed:
             time.sleep(self.rng.choice([0.05, 0.2, 0.5]))
 
     def _follow(self):
-        address = self.rng.choice(world.GATEWAYS)
+        address = self.address = self.rng.choice(world.GATEWAYS)
         self.via = address if self.rng.random() < 0.7 else self.rng.choice(world.GATEWAYS)
         headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
         with http.connect(address, CONNECT_SECONDS) as sock:
@@ -116,9 +116,9 @@ class Feed:
         elif event.event == "invalidate":
             if world.us(event.id) <= world.us(self.cursor):
                 raise Wrong(f"{event.id} came after {self.cursor}")
-            self.copies.drop(event.json())
+            self.copies.drop({**event.json(), "at": f"{event.id} by {self.address[1]}"})
         elif event.event == "flush":
-            self.copies.flush()
+            self.copies.flush(f"{event.json()['reason']} {event.id} by {self.address[1]}")
             self.counts[f"flush {event.json()['reason']}"] += 1
         elif event.event == "sluice.busy":
             self.counts["busy"] += 1  # and then the gateway closes

@@ -15,6 +15,7 @@ from . import bus_calls, bus_world, world
 
 PAD = 4000  # members in one SADD
 LOOK_SECONDS = 5
+MEMBERS = (5100, 6000, 30000)
 
 
 def pad(redis, tag, members):
@@ -37,7 +38,7 @@ class ByLarge(bus_calls.ByHttp):
         try:
             redis = Resp(self.path, 3)
             try:
-                pad(redis, tag, self.rng.randrange(5100, 9000))
+                pad(redis, tag, self.rng.choice(MEMBERS))
             finally:
                 redis.close()
         except (OSError, RedisError, ValueError):

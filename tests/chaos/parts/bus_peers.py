@@ -91,7 +91,7 @@ class Peer:
     def __init__(self, number, database, seed, socket_path, careless):
         rng = random.Random(f"{seed}/peer/{number}")
         self.number, self.database = number, database
-        self.copies = Copies(careless=careless)
+        self.copies = Copies(careless=careless, lost_at=database.lost_at)
         self.feed = Feed(number, self.copies, rng)
         self.source = Source(database, socket_path, rng)
         self.caller = bus_calls.ByHttp(database, random.Random(rng.random()), number)

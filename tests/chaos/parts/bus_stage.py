@@ -8,6 +8,8 @@ import signal
 import time
 from collections import Counter
 
+from harness.resp import RedisError, Resp
+
 from . import bus_world as world
 from .bus_hooks import WEBHOOKS
 from .bus_large import Torn
@@ -43,6 +45,28 @@ class BusStage(Stage):
         end = time.monotonic() + seconds
         while self.gateways[i].get("/readyz?strict=1").status != 200 and time.monotonic() < end:
             time.sleep(0.05)
+
+    def recorder(self):
+        """Which gateway announces what tracking sees; None: none does."""
+        recording = (gateway.metrics().get("sluice_tracking_recorder") for gateway in self.gateways)
+        return next((i for i, records in enumerate(recording) if records), None)
+
+    def tracking_pairs(self):
+        """The connections by which Redis tells gateways what changes: {"tracks", "listens", "age"} of each."""
+        link = Resp(self.redis.socket)  # the stage's own is for one lane alone
+        lines = link.call("CLIENT", "LIST").decode().splitlines()
+        link.close()
+        clients = [dict(word.split("=", 1) for word in line.split(" ") if "=" in word) for line in lines]
+        return [{"tracks": client["id"], "listens": client["redir"], "age": int(client["age"])}
+                for client in clients if int(client["redir"]) > 0]
+
+    def tracked_seconds(self):
+        """For how long all gateways have been told what changes."""
+        try:
+            pairs = self.tracking_pairs()
+        except (OSError, RedisError):
+            return 0  # Redis is hurt, too
+        return min(pair["age"] for pair in pairs) if len(pairs) == len(self.gateways) else 0
 
     def lose_redis(self):
         """Redis comes back with nothing at all."""

@@ -13,6 +13,7 @@ import contextlib
 import mmap
 import os
 import struct
+import time
 
 PEERS = 20
 WRITER_GROUPS = 12
@@ -115,12 +116,12 @@ class Database:
         path, rows = os.path.join(directory, "database"), FENCE + 1
         if not os.path.exists(path):
             with open(path, "wb") as file:
-                file.write(struct.pack(f"{2 * rows + CALLERS + 1}q", *[1] * rows, *[0] * (rows + CALLERS + 1)))
+                file.write(struct.pack(f"{2 * rows + CALLERS + 2}q", *[1] * rows, *[0] * (rows + CALLERS + 2)))
         with open(path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
         view = memoryview(self.memory)
         self.version, self.floor = Column(view, 0, rows), Column(view, rows, rows)
-        self.made, self.losses = Column(view, 2 * rows, CALLERS), Column(view, 2 * rows + CALLERS, 1)
+        self.made, self.losses = Column(view, 2 * rows, CALLERS), Column(view, 2 * rows + CALLERS, 2)
 
     def accepted(self):
         return sum(self.made[caller] for caller in range(CALLERS))
@@ -130,7 +131,12 @@ class Database:
         """While Redis loses everything: the answers of before and of afterwards may differ."""
         self.losses[0] += 1
         yield
+        self.losses[1] = int(time.monotonic() * 1e6)
         self.losses[0] += 1
+
+    def lost_at(self):
+        """When Redis last lost everything, monotonic; now, while it does. 0: never."""
+        return time.monotonic() if self.losses[0] % 2 else self.losses[1] / 1e6
 
     def era(self):
         """Two moments of one era had the same Redis; None while it is being lost."""

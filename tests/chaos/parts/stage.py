@@ -116,6 +116,9 @@ class Stage:
 
     def kill_gateway(self, i):
         self.read_counters(i)
+        self.end_gateway(i)
+
+    def end_gateway(self, i):
         self.gateways[i].child.kill()
         self.gateways[i].child.wait(10)
 
