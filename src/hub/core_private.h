@@ -40,7 +40,8 @@ struct span core_full_name(struct core *core, enum topic_kind kind, struct span 
 bool core_strip(const struct core *core, enum topic_kind kind, struct span *name);
 
 /* core_part_name: the broker's name of one part of a topic. Borrowed scratch. core_topic_meant: the
- * topic that such a name means, and which part of it; NULL. */
+ * topic that such a name means, and which part of it; NULL, also where that rides on a cover: the
+ * broker was not asked for it, and speaks of one that had its name before. */
 struct span core_part_name(struct core *core, const struct topic *t, enum topic_part part);
 struct topic *core_topic_meant(struct core *core, enum topic_kind kind, struct span full,
                                enum topic_part *part);

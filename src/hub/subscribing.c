@@ -335,6 +335,8 @@ static void on_unsubscribed(void *ctx, enum topic_kind kind, struct span full)
 static void topic_alone(struct core *core, struct topic *t)
 {
     (void)cover_release(core, t);
+    t->had = t->had || t->state == TOPIC_ACTIVE;
+    t->confirmed = 0;
     topic_ask(core, t);
 }
 

@@ -30,7 +30,8 @@ struct topic *core_topic_meant(struct core *core, enum topic_kind kind, struct s
     *part = span_starts(full, NOTICE_PREFIX) ? PART_NOTES : PART_PLAIN;
     if (*part == PART_NOTES)
         full = span_make(full.ptr + n, full.len - n);
-    return core_strip(core, kind, &full) ? topics_find(core->topics, kind, full) : NULL;
+    struct topic *t = core_strip(core, kind, &full) ? topics_find(core->topics, kind, full) : NULL;
+    return t && !t->cover ? t : NULL;
 }
 
 struct span core_part_name(struct core *core, const struct topic *t, enum topic_part part)

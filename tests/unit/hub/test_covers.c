@@ -138,6 +138,41 @@ static void a_cover_that_is_refused_leaves_the_pattern_to_itself(void **state)
     assert_string_equal(hears(0), "R ready\n");
 }
 
+/* A reload may ask for more of it than the broker allows. */
+static void a_cover_that_is_refused_later_leaves_nothing_confirmed(void **state)
+{
+    fill(1, MOST);
+    join_pattern(1, "a?x", "R");
+    confirm(TOPIC_PATTERN, "a*");
+    hears(1);
+    refuse(TOPIC_PATTERN, "a*", "NOPERM");
+    pass(RIG_LINGER_US); /* the cover is gone */
+    pmessage("a?x", "a-x", "before it is confirmed");
+    assert_string_equal(hears(1), "");
+    confirm(TOPIC_PATTERN, "a?x");
+    assert_string_equal(hears(1), "R gap event: sluice.gap|data: "
+                                  "{\"pattern\":\"a?x\",\"reason\":\"redis\",\"from\":null}\n"
+                                  "R ready\n");
+}
+
+static void the_late_end_of_one_that_had_its_name_means_no_rider(void **state)
+{
+    join_pattern(0, "a?x", "R");
+    refuse(TOPIC_PATTERN, "a?x",
+           "NOPERM"); /* one part of it: of the other the end is still to come */
+    leave_pattern(0, "a?x", "R");
+    pass(RIG_LINGER_US);
+    fill(1, MOST);
+    join_pattern(1, "a?x", "R");
+    confirm(TOPIC_PATTERN, "a*");
+    assert_string_equal(hears(1), "R ready\n");
+    confirm_end(TOPIC_PATTERN, "a?x");
+    broker_down("gone");
+    broker_up();
+    confirm(TOPIC_PATTERN, "a?x");
+    assert_string_equal(hears(1), "down: gone\nup\n");
+}
+
 static void a_rider_is_told_its_gap_when_the_broker_was_away(void **state)
 {
     fill(1, MOST);
@@ -164,6 +199,8 @@ int main(void)
         T(a_cover_that_somebody_listens_to_stays),
         T(who_leaves_makes_room),
         T(a_cover_that_is_refused_leaves_the_pattern_to_itself),
+        T(a_cover_that_is_refused_later_leaves_nothing_confirmed),
+        T(the_late_end_of_one_that_had_its_name_means_no_rider),
         T(a_rider_is_told_its_gap_when_the_broker_was_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
