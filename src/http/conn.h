@@ -125,7 +125,8 @@ void conn_body_done(struct conn *c);
 
 /*
  * conn_write_bulk: a turn's budget of what connections have yielded, round robin; once a turn,
- * before connections are reaped. While some wait still the loop must not sleep.
+ * before connections are reaped. While some wait still the loop must not sleep. Then other threads
+ * may have the processor, the core's above all, unless they had it for long not long ago.
  */
 void conn_write_bulk(struct worker *w);
 /* conn_yield: it has more to write than its share of this turn: to the end of the round. */

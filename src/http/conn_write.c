@@ -4,10 +4,12 @@
 #include "http/stream.h"
 
 #include <errno.h>
+#include <sched.h>
 
 enum {
     WRITE_VECTOR = 64,       /* frames in one sendmsg */
     TURN_BYTES = 256 * 1024, /* of bulk, of all connections together */
+    PATIENCE = 4,            /* so many times as long as others had the processor it is kept */
 };
 
 /* As writev, in clear or by TLS; counts what it wrote. */
@@ -106,8 +108,26 @@ void conn_yield(struct conn *c)
         list_append(&c->worker->bulk, &c->mark);
 }
 
+/*
+ * A worker with much to write does not sleep, and the core's thread may have to share its
+ * processor. The kernel lets who is woken have it at once, as a rule; else only at its next tick,
+ * which may be 4 ms away, and what the core was woken for is late by so much. Giving way between
+ * two turns costs nothing where nobody waits. Who does not sleep either may keep the processor for
+ * long, however: then bulk must not become a matter of one turn in each of the other's.
+ */
+static void give_way(struct worker *w)
+{
+    uint64_t before = worker_now_us(w);
+    if (before < w->keep_until_us)
+        return;
+    sched_yield();
+    uint64_t after = worker_now_us(w);
+    w->keep_until_us = after + PATIENCE * (after - before);
+}
+
 void conn_write_bulk(struct worker *w)
 {
+    bool any = !list_empty(&w->bulk);
     /* While some still wait nothing is left of it: whoever comes then waits behind them. */
     w->bulk_left = TURN_BYTES;
 #ifdef SLUICE_MUTANT_no_bulk_budget
@@ -119,6 +139,11 @@ void conn_write_bulk(struct worker *w)
         c->yielded = false;
         conn_go_on(c);
     }
+#ifdef SLUICE_MUTANT_no_way_given
+    any = false;
+#endif
+    if (any)
+        give_way(w);
 }
 
 /*

@@ -66,6 +66,7 @@ struct worker {
     struct list dirty;                  /* connections with frames of this batch to write */
     struct list bulk;                   /* connections that have yielded, in order of their turns */
     int64_t bulk_left;                  /* bytes of bulk that may still be written in this turn */
+    uint64_t keep_until_us;             /* the processor is not given up before this time */
     struct map *exchanges;              /* those that wait for the core, by number */
     struct map *feeds;                  /* of the invalidation bus, by session */
     uint64_t exchange_number;           /* the last one given */

@@ -8,6 +8,7 @@
 #include "http/conn.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,6 +27,25 @@ static struct conn *conns[CONNS];
 static int peers[CONNS];
 static size_t had[CONNS]; /* bytes that the peer has read */
 static char last[CONNS];  /* the last of them */
+
+static uint64_t now_us,
+    away_us; /* what the worker's clock says; how long others keep the processor */
+static int ways_given;
+
+/* Stands before that of the C library. */
+int sched_yield(void)
+{
+    ways_given++;
+    now_us += away_us;
+    return 0;
+}
+
+static uint64_t read_clock(void *ctx)
+{
+    return now_us;
+}
+
+static const struct clock steady = {.mono_us = read_clock, .wall_us = read_clock};
 
 static void open_pair(int i)
 {
@@ -49,7 +69,10 @@ static int start(void **state)
     struct buf why = {0};
     memset(&w, 0, sizeof(w));
     memset(&metrics, 0, sizeof(metrics));
-    w.settings = (struct http_options){.clock = &clock_system, .max_connections = CONNS};
+    now_us = 1000000;
+    away_us = 0;
+    ways_given = 0;
+    w.settings = (struct http_options){.clock = &steady, .max_connections = CONNS};
     w.options = &w.settings;
     w.server = &server;
     w.metrics = &metrics;
@@ -243,6 +266,33 @@ static void the_end_of_a_connection_waits_for_its_last_slice(void **state)
     }
 }
 
+static void after_each_turn_of_bulk_others_may_have_the_processor(void **state)
+{
+    turn();
+    assert_int_equal(ways_given, 0);
+    send_huge_to_all();
+    assert_int_equal(ways_given, 0);
+    for (int turns = 1; turns <= 10; turns++) {
+        now_us += 50;
+        turn();
+        assert_int_equal(ways_given, turns);
+    }
+}
+
+static void who_was_kept_from_it_for_long_gives_no_way_for_four_times_as_long(void **state)
+{
+    send_huge_to_all();
+    away_us = 3000;
+    turn();
+    assert_int_equal(ways_given, 1);
+    now_us += 4 * away_us - 1;
+    turn();
+    assert_int_equal(ways_given, 1);
+    now_us += 1;
+    turn();
+    assert_int_equal(ways_given, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +306,8 @@ int main(void)
         T(who_waits_for_a_turn_is_written_to_before_it_has_too_much_queued),
         T(who_is_killed_while_it_waits_is_waited_for_no_more),
         T(the_end_of_a_connection_waits_for_its_last_slice),
+        T(after_each_turn_of_bulk_others_may_have_the_processor),
+        T(who_was_kept_from_it_for_long_gives_no_way_for_four_times_as_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
