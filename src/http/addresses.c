@@ -49,9 +49,16 @@ struct net_address address_of(const struct sockaddr_storage *from)
     return a;
 }
 
+/* IPv6's public addresses, 2000::/3: whoever has one address of it has the /64 around it. */
+static bool is_one_of_many(const struct net_address *address)
+{
+    return address->bytes[0] >> 5 == 1;
+}
+
 static struct span key_of(const struct net_address *address)
 {
-    return span_make((const char *)address->bytes, sizeof(address->bytes));
+    size_t len = is_one_of_many(address) ? 8 : sizeof(address->bytes);
+    return span_make((const char *)address->bytes, len);
 }
 
 uint32_t addresses_enter(struct addresses *a, const struct net_address *address)

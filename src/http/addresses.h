@@ -1,7 +1,8 @@
 /*
- * How many connections each client address has, over all workers: the limit is the gateway's, and
- * the kernel spreads one client's connections over the workers. Behind a lock, which is taken at
- * accept and close only, and only where the limit is set.
+ * How many connections each client address has (of public IPv6 addresses each /64, which is what
+ * one client is given), over all workers: the limit is the gateway's, and the kernel spreads one
+ * client's connections over the workers. Behind a lock, which is taken at accept and close only,
+ * and only where the limit is set.
  */
 #ifndef HTTP_ADDRESSES_H
 #define HTTP_ADDRESSES_H

@@ -245,8 +245,9 @@ const struct setting config_table[] = {
      RANGE(0, MANY),
      .fallback = "0",
      .unit = "connections",
-     .help = "Connections at one time from one address, counted and refused as for "
-             "limits.connections; 0 is no limit."},
+     .help =
+         "Connections at one time from one address, of public IPv6 addresses from one /64, counted "
+         "and refused as for limits.connections; 0 is no limit."},
     {.path = "limits.channels",
      .type = SETTING_NUMBER,
      FIELD(config, limits.channels),

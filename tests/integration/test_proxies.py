@@ -86,8 +86,14 @@ def test_headers_that_disagree_are_all_of_one_client(start_gateway):
 
 def test_ipv6_clients_are_told_apart_in_both_headers(start_gateway):
     gateway = start_gateway(**TRUST, listen=["[::1]:0"])
-    assert one_client(gateway, {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "2001:db8::2"}) is False
+    assert one_client(gateway, {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "2001:db8:0:1::1"}) is False
     assert opened(gateway, {"Forwarded": 'for="[2001:db8:0::1]:99"'}) is True
+
+
+def test_the_addresses_of_one_ipv6_network_of_64_bits_are_one_client(start_gateway):
+    gateway = start_gateway(**TRUST)
+    assert one_client(gateway, SAID["X-Forwarded-For"]("2001:db8::1"), SAID["X-Forwarded-For"]("2001:db8::2:1")) is True
+    assert one_client(gateway, SAID["X-Forwarded-For"]("64:ff9b::1"), SAID["X-Forwarded-For"]("64:ff9b::2")) is False
 
 
 def test_a_client_has_one_place_over_http_2_too(start_gateway):
@@ -183,7 +189,7 @@ def refused_one_too_many(reach, header):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_client_is_who_the_proxy_header_says(reach, version):
     header = VERSIONS[version]
-    assert [refused_one_too_many(reach, header(who)) for who in (A, B, A, "2001:db8::1", "2001:db8::2",
+    assert [refused_one_too_many(reach, header(who)) for who in (A, B, A, "2001:db8::1", "2001:db8:0:1::2",
                                                                "2001:db8::1")] == [
         False, False, True, False, False, True]
 
