@@ -51,7 +51,7 @@ void cors_options(struct exchange *x)
         router_allow(x->route, &headers);
         buf_printf(&headers,
                    "\r\nAccess-Control-Allow-Headers: Authorization, Cache-Control, Last-Event-ID, "
-                   "Content-Type\r\nAccess-Control-Max-Age: %d\r\n",
+                   "Content-Type, Idempotency-Key\r\nAccess-Control-Max-Age: %d\r\n",
                    PREFLIGHT_SECONDS);
     }
     exchange_reply(x, &(struct reply){.status = 204, .headers = buf_cstr(&headers)});
